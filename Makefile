@@ -1,0 +1,54 @@
+# make demo    set everything up, train LeNet on 1,797 real handwritten digits and evaluate it
+# make test    set everything up, then lint, format check, types and tests
+# make proofs  the longer proofs; with BIOCLASS_TEST_DATA=DIR also those on real data
+# make bench   speed beside PyTorch, in an environment of its own
+
+EXTRA ?= cpu
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready-$(EXTRA)
+FITS = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
+	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: demo test lint types proofs bench format clean
+
+demo: $(READY)
+	@rm -rf runs/demo
+	$(BIN)/bioclass fit digits-lenet --run runs/demo
+	$(BIN)/bioclass evaluate runs/demo
+	@echo
+	@echo "The run is in runs/demo: evaluation/test/ has its metrics, its confusion matrix and every prediction,"
+	@echo "history.jsonl the epochs, recipe.toml what was done. Next: $(BIN)/bioclass recipes list"
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+proofs: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)
+	$(BIN)/python tests/bench/training.py
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "bioclass needs Python 3.10, 3.11 or 3.12 with venv (Debian: python3-venv); \
+	none is on the PATH. Name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@ldconfig -p 2>/dev/null | grep -q libgomp.so.1 || { echo "MXNet needs libgomp.so.1: install the system \
+	package libgomp1 (Debian, Ubuntu) or libgomp (Fedora)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRA)]" --group dev
+	@# GluonCV asks for opencv-python, which needs libGL; the headless build is the same module without it.
+	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps "opencv-python-headless<4.12"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,72 @@
+"""A checkpoint: named arrays and a small state that change together or not at all.
+
+A checkpoint is a folder with a ``manifest.json`` that names its safetensors files and their digests. New files
+get new names, and the replaced manifest is the moment at which the checkpoint changes; files that it no longer
+names are removed afterwards. A process killed anywhere in between leaves the old checkpoint whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.errors import RunError
+from bioclass.files import read_sealed, read_verified, sha256, write_atomic, write_sealed
+
+Tensors = dict[str, npt.NDArray[Any]]
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """``tensors`` holds the arrays by kind ("weights", "optimizer") and name; ``state`` is JSON-ready."""
+
+    tensors: dict[str, Tensors]
+    state: dict[str, Any]
+
+
+def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
+    """Replace the checkpoint in ``folder`` as a whole; ``state["iteration"]`` names the files."""
+    from safetensors.numpy import save
+
+    folder.mkdir(exist_ok=True)
+    files = {}
+    for kind, arrays in tensors.items():
+        data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        name = f"{kind}-{state['iteration']:08d}.safetensors"
+        write_atomic(folder / name, data)
+        files[kind] = {"name": name, "sha256": sha256(data), "bytes": len(data)}
+    write_sealed(folder / MANIFEST, {"files": files, "state": state})
+    kept = {MANIFEST, *(str(entry["name"]) for entry in files.values())}
+    for path in folder.iterdir():
+        if path.name not in kept:
+            path.unlink()
+
+
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the checkpoint in ``folder``, or None where none was ever finished.
+
+    Raises:
+        RunError: a file is missing, damaged or not a checkpoint's.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if not (folder / MANIFEST).exists():
+        return None
+    manifest = read_sealed(folder / MANIFEST)
+    tensors: dict[str, Tensors] = {}
+    try:
+        for kind, entry in manifest["files"].items():
+            name = entry["name"]
+            if Path(name).name != name:
+                raise RunError(f"{folder / MANIFEST} names a file outside its folder: {name!r}.")
+            tensors[kind] = load(read_verified(folder / name, entry["sha256"]))
+        return Checkpoint(tensors, dict(manifest["state"]))
+    except (SafetensorError, KeyError, TypeError, AttributeError) as problem:
+        raise RunError(f"{folder} is not a checkpoint of bioclass: {problem}.") from None

@@ -1,0 +1,138 @@
+"""``bioclass fit``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bioclass.cli.common import Device, Json, Paths, Root, print_json, say
+from bioclass.errors import Stopped
+
+
+def fit(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `recipes list`) or the path of its file.")],
+    root: Root = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run folder; by default runs/RECIPE, or runs/RECIPE-seedN.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the training.")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run exactly where it was saved; start it if it is not there."),
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe.")
+    ] = None,
+    device: Device = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Processes that share each batch on a CPU; by default the fit chooses."
+        ),
+    ] = None,
+    path: Paths = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe and keep the best weights in a run folder."""
+    from bioclass.fit.session import Request, open_session
+    from bioclass.recipe import load_recipe
+    from bioclass.shelf import Shelf
+
+    shelf = Shelf.of(path or ())
+    file = shelf.recipe(recipe)
+    chosen = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
+    loaded = load_recipe(file, chosen)
+    folder = run or Path("runs") / (file.stem if loaded.seed == 0 else f"{file.stem}-seed{loaded.seed}")
+    request = Request(loaded, file.parent, folder, root, resume, device, workers)
+    with open_session(request, shelf, say) as session:
+        records = _train(session, folder)
+    _report(session, records, folder, as_json)
+
+
+def _train(session: Any, folder: Path) -> list[dict[str, Any]]:
+    from bioclass.fit.loop import fit as train
+
+    task, environment = session.task, session.run.environment
+    shared = f"{environment['workers']} processes" if environment["workers"] > 1 else "1 process"
+    say(
+        f"{'Continuing' if session.resumed else 'Training'} {task.recipe.network.name} on {len(task.train)} images "
+        f"({len(session.validation)} for validation), {task.stream.iterations} iterations of "
+        f"{task.recipe.fit.batch_size}, on {environment['device']} in {shared}, into {folder}"
+    )
+    with _asked_to_stop() as stop, _progress(task.stream.iterations) as (advance, line):
+        try:
+            for record in train(session.run, task, session.trainer, session.validation, advance, stop):
+                line(_line(record))
+        except Stopped as problem:
+            raise Stopped(
+                f"{problem} The run can be resumed: give the same command with --resume (run {folder})."
+            ) from None
+    history: list[dict[str, Any]] = session.run.history()
+    return history
+
+
+def _line(record: dict[str, Any]) -> str:
+    text = f"epoch {record['epoch']:>3}  iteration {record['iteration']:>6}  train loss {record['train_loss']:.4f}"
+    if "validation_loss" in record:
+        text += (
+            f"  validation loss {record['validation_loss']:.4f}"
+            f"  accuracy {100 * record['validation_accuracy']:.2f} %"
+            f"{'  best' if record['best'] else ''}"
+        )
+    return text
+
+
+def _report(session: Any, records: list[dict[str, Any]], folder: Path, as_json: bool) -> None:
+    best = next(record for record in reversed(records) if record["best"])
+    finished = session.run.last().state["finished"]
+    if as_json:
+        print_json({"run": str(folder), "finished": finished, "best": best, "epochs": len(records)})
+        return
+    print(f"Finished ({finished}). The weights of epoch {best['epoch']} are in {folder}.")
+    print(f"Evaluate them on the test part with: bioclass evaluate {folder}")
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Let SIGTERM and Ctrl-C end the fit at its next saved point; a second Ctrl-C ends it at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        say("Stopping at the next point that can be resumed...")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[int, float], None], Callable[[str], None]]]:
+    """A progress bar on a terminal; in a log plain lines, one an epoch."""
+    if not sys.stderr.isatty():
+        yield (lambda iteration, loss: None), say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("iteration {task.completed}/{task.total}"), BarColumn(), TaskProgressColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), TextColumn("loss {task.fields[loss]:.4f}"), console=console
+    ) as bar:
+        shown = bar.add_task("fit", total=total, loss=float("nan"))
+        yield (
+            (lambda iteration, loss: bar.update(shown, completed=iteration, loss=loss)),
+            (lambda text: console.print(text, highlight=False)),
+        )

@@ -1,0 +1,151 @@
+"""From a card to its samples: where the data lies, reading it, downloading it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bioclass.card import Card, File
+from bioclass.errors import BioclassError, DatasetError
+from bioclass.samples import Samples
+from bioclass.shelf import Shelf
+
+
+def data_home() -> Path:
+    """Return the folder of downloaded datasets: BIOCLASS_DATA, or the user's data folder."""
+    import platformdirs
+
+    named = os.environ.get("BIOCLASS_DATA")
+    return Path(named).expanduser() if named else platformdirs.user_data_path("bioclass")
+
+
+def find_root(card: Card, *named: str | Path | None) -> Path:
+    """Return the folder of a dataset's files: the first that is named, BIOCLASS_ROOT, or the data home.
+
+    Raises:
+        DatasetError: the named folder does not exist.
+    """
+    for root in (*named, os.environ.get("BIOCLASS_ROOT")):
+        if root:
+            path = Path(root).expanduser()
+            if not path.is_dir():
+                raise DatasetError(f"The root {path} is not a folder; it must hold the files of {card.name!r}.")
+            return path
+    return data_home() / card.name
+
+
+def load_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
+    """Read a dataset through its adapter and check it against its card.
+
+    Raises:
+        DatasetError: the adapter fails or returns something else, or the data is not what the card says.
+    """
+    load = shelf.adapter(card)
+    try:
+        samples = load(card, root)
+    except BioclassError:
+        raise
+    except Exception as problem:
+        # Whatever a user's own adapter raises is theirs to mend: say where, without our traceback.
+        raise DatasetError(
+            f"The adapter of {card.name!r} failed on {root}: {type(problem).__name__}: {problem}."
+        ) from problem
+    if not isinstance(samples, Samples):
+        raise DatasetError(
+            f"The adapter of {card.name!r} must return bioclass.Samples. Got {type(samples).__name__}."
+        )
+    samples = samples.checked(card.class_names)
+    _check_counts(card, samples)
+    return samples
+
+
+def _check_counts(card: Card, samples: Samples) -> None:
+    for part, expected in card.counts.items():
+        if part == "all":
+            found = len(samples)
+        elif samples.parts is None:
+            found = 0
+        else:
+            found = int(np.count_nonzero(samples.parts == part))
+        if found != expected:
+            where = "" if part == "all" else f" in the part {part!r}"
+            raise DatasetError(
+                f"The card of {card.name!r} counts {expected} images{where}, but there are {found}: complete the "
+                "data, or correct the counts in a card of your own."
+            )
+
+
+def missing_files(card: Card, root: Path) -> list[File]:
+    """Return those of a card's files that are not in ``root``, neither raw nor gzipped."""
+    return [
+        file
+        for file in card.files
+        if not (root / file.name).is_file() and not (root / file.name.removesuffix(".gz")).is_file()
+    ]
+
+
+def download(card: Card, root: Path, mirrors: tuple[str, ...] | None = None) -> list[Path]:
+    """Download the missing files of a card from the first mirror that has them, and verify their content.
+
+    ``mirrors`` are base addresses, tried in order; those of the card by default. A file appears under its name
+    only when its digest is right.
+
+    Raises:
+        DatasetError: the card has no download, or no mirror answers with the right content.
+    """
+    import pooch
+
+    mirrors = card.mirrors if mirrors is None else mirrors
+    if not card.files or not mirrors:
+        raise DatasetError(
+            f"The dataset {card.name!r} has no download. {card.homepage or 'Its card'} says where it is to be had; "
+            "give its folder with --root."
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    pooch.get_logger().setLevel("ERROR")
+    done = []
+    for file in missing_files(card, root):
+        failures = []
+        for mirror in mirrors:
+            temporary = root / f".{file.name}.part"
+            try:
+                name = file.download or file.name
+                pooch.retrieve(mirror.rstrip("/") + "/" + name, None, fname=temporary.name, path=root)
+                found = content_digest(temporary, gzipped=file.name.endswith(".gz"))
+                if found != file.sha256:
+                    raise ValueError(f"its content has the sha256 {found[:12]}…, not {file.sha256[:12]}…")
+                temporary.replace(root / file.name)
+                done.append(root / file.name)
+                break
+            except Exception as problem:
+                failures.append(f"{mirror}: {_short(problem)}")
+            finally:
+                temporary.unlink(missing_ok=True)
+        else:
+            wanted = ", ".join(item.name for item in missing_files(card, root))
+            raise DatasetError(
+                f"{file.name} could not be downloaded ({'; '.join(failures)}). "
+                f"Offline? Put these files into {root}, or name their folder with --root: {wanted}."
+            )
+    return done
+
+
+def content_digest(path: Path, gzipped: bool) -> str:
+    """Return the SHA-256 of a file's content, decompressed if it is gzipped."""
+    digest = hashlib.sha256()
+    opener = gzip.open if gzipped else Path.open
+    with opener(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _short(problem: Exception) -> str:
+    text = str(problem).split("\n")[0]
+    if "resolve" in text or "Max retries" in text or "Connection" in text:
+        return "no connection"
+    return text if len(text) < 100 else text[:97] + "..."

@@ -1,0 +1,63 @@
+"""What a result depends on besides recipe and data: versions, machine, threads. Recorded, and kept on resume."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = (
+    "bioclass",
+    "mxnet",
+    "mxnet-cu112",
+    "gluoncv",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "pandas",
+)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return versions and machine, JSON-ready."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": available_cores(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def available_cores() -> int:
+    """Return the cores to use: those this process may run on, and no more than OMP_NUM_THREADS says."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(cores, int(wish))) if wish.isdigit() else cores
+
+
+def set_threads(threads: int) -> None:
+    """Let MXNet compute with this many threads; it counts before MXNet is loaded and after."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if "mxnet" in sys.modules:
+        from bioclass.backend import mx
+
+        mx.base.check_call(mx.base._LIB.MXSetNumOMPThreads(threads))
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123 - not a file of anyone's
+            return next(line.partition(":")[2].strip() for line in stream if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,1 @@
+"""Train a network: the loop, the ways of sharing the work, the optimizers."""

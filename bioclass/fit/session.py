@@ -1,0 +1,163 @@
+"""From a recipe to a run folder and a trainer: everything that a fit does before its first iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bioclass.card import Card
+from bioclass.dataset import find_root, load_samples
+from bioclass.environment import available_cores, describe_environment, set_threads
+from bioclass.errors import DeviceError, RecipeError, RunError
+from bioclass.preprocess import fit_statistics, prepare
+from bioclass.recipe import Recipe
+from bioclass.run import Run, create_run, locked, open_run, refuse_existing
+from bioclass.samples import Samples
+from bioclass.shelf import Shelf
+from bioclass.split import split_samples
+
+SHARED_VALUES = 150_000_000
+"""Input values in a whole training from which worker processes repay their start of two to three seconds."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of a fit."""
+
+    recipe: Recipe
+    recipe_folder: Path | None
+    run: Path
+    root: Path | None = None
+    resume: bool = False
+    device: str = "auto"
+    workers: int | None = None
+    """Processes that share each batch on a CPU; None lets the fit choose."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is locked and ready to train."""
+
+    run: Run
+    task: Any
+    validation: Any
+    trainer: Any
+    resumed: bool
+
+
+@contextmanager
+def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> Iterator[Session]:
+    """Load the data, make or reopen the run folder, and start the trainer.
+
+    Raises:
+        InputError: something that the user gave is wrong; nothing was written then.
+    """
+    resume = request.resume and request.run.exists()
+    if not resume:
+        refuse_existing(request.run)
+    run = _reopen(request) if resume else None
+    card = run.card if run is not None else shelf.card(request.recipe.dataset, request.recipe_folder)
+    recorded = run.environment["root"] if run is not None else None
+    root = find_root(card, request.root, request.recipe.root, recorded)
+    say(f"Reading {card.name}" if card.format is None else f"Reading {card.name} from {root}")
+    samples = load_samples(card, root, shelf)
+    parts = run.match(samples) if run else split_samples(samples, request.recipe.split, card.class_names)
+    # Files of the test part are not even decoded; an array stays as it is, and its rows are picked.
+    used = np.flatnonzero(parts != "test") if isinstance(samples.images, list) else np.arange(len(parts))
+    fitted = samples.take(used) if isinstance(samples.images, list) else samples
+    images, plan = prepare(fitted, request.recipe.preprocess, card)
+    train = np.flatnonzero(parts[used] == "train")
+    devices = _devices(request, run, len(train), int(np.prod(images.shape[1:])), say)
+    # Before anything imports MXNet.
+    set_threads(devices["threads"])
+    if run is not None:
+        plan = run.plan
+    elif request.recipe.preprocess.standardise:
+        plan = fit_statistics(plan, images, train)
+    task, trainer = _trainer(request.recipe, plan, card, images, fitted, train, devices)
+    try:
+        # The trainer first: a network that the images do not fit leaves no run folder behind.
+        run = run or _create(request, card, samples, parts, plan, root, devices)
+        with locked(run.path):
+            yield Session(run, task, np.flatnonzero(parts[used] == "validation"), trainer, resume)
+    finally:
+        trainer.close()
+
+
+def _reopen(request: Request) -> Run:
+    run = open_run(request.run)
+    before, now = run.recipe.choices(), request.recipe.choices()
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        lines = [f"  - {key}: {before.get(key)!r} in the run, {now.get(key)!r} now" for key in changed]
+        raise RecipeError(
+            f"The run {run.path} was started with another recipe, so it cannot be resumed with this one:\n"
+            + "\n".join(lines)
+            + "\nGive the same recipe and settings, or start a new run with --run."
+        )
+    recorded = run.environment["device"], run.environment["workers"]
+    wanted = request.device, request.workers
+    for name, was, wish in zip(("--device", "--workers"), recorded, wanted, strict=True):
+        if wish not in ("auto", None, was):
+            raise RunError(
+                f"The run {run.path} was started with {name} {was}; with {wish} it would not continue exactly. "
+                f"Leave {name} out, or start a new run with --run."
+            )
+    return run
+
+
+def _devices(
+    request: Request, run: Run | None, images: int, values: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Choose contexts, worker processes and threads: as recorded, as asked for, or what measures best."""
+    if run is not None:
+        return {key: run.environment[key] for key in ("device", "workers", "threads")}
+    from bioclass.devices import choose
+
+    device, reason = choose(request.device)
+    if request.device == "auto":
+        say(f"Computing on {device}: {reason}")
+    cores = available_cores()
+    if device != "cpu":
+        if request.workers not in (None, 1):
+            raise DeviceError(f"--workers goes with --device cpu. Got --device {device}.")
+        return {"device": device, "workers": 1, "threads": cores}
+    fit = request.recipe.fit
+    total = (fit.iterations * fit.batch_size if fit.iterations else (fit.epochs or 1) * images) * values
+    workers = request.workers or best_workers(cores, fit.batch_size, total)
+    if workers > fit.batch_size:
+        raise DeviceError(f"{workers} workers cannot share a batch of {fit.batch_size}: lower --workers.")
+    return {"device": device, "workers": workers, "threads": 1 if workers > 1 else cores}
+
+
+def best_workers(cores: int, batch_size: int, total_values: int) -> int:
+    """Return how many processes should share a batch: one a core, if each has enough to do."""
+    if total_values < SHARED_VALUES:
+        return 1
+    return max(1, min(cores, batch_size // 16))
+
+
+def _create(
+    request: Request, card: Card, samples: Samples, parts: Any, plan: Any, root: Path, devices: dict[str, Any]
+) -> Run:
+    environment = {**describe_environment(), **devices, "seed": request.recipe.seed, "root": str(root.resolve())}
+    return create_run(request.run, request.recipe, card, samples, parts, plan, environment)
+
+
+def _trainer(
+    recipe: Recipe, plan: Any, card: Card, images: Any, samples: Samples, train: Any, devices: dict[str, Any]
+) -> tuple[Any, Any]:
+    from bioclass.devices import contexts
+    from bioclass.fit.local import LocalTrainer
+    from bioclass.fit.shared import SharedTrainer
+    from bioclass.fit.task import Task
+
+    task = Task(recipe, plan, card.class_names, images, samples.labels, train)
+    if devices["workers"] > 1:
+        return task, SharedTrainer(task, devices["workers"])
+    return task, LocalTrainer(task, contexts(devices["device"]))

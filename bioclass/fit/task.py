@@ -1,0 +1,91 @@
+"""What a fit trains on, the same for every way of sharing the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass import preprocess
+from bioclass.batches import Stream, class_weights
+from bioclass.checkpoint import Tensors
+from bioclass.fit.schedule import learning_rate
+from bioclass.predict import input_shape
+from bioclass.preprocess import Plan
+from bioclass.recipe import Recipe
+
+Rows = npt.NDArray[np.intp]
+Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images (N, H, W, C) as stored, labels (N,), the rows to train on, and the recipe's choices."""
+
+    recipe: Recipe
+    plan: Plan
+    classes: tuple[str, ...]
+    images: npt.NDArray[Any]
+    labels: npt.NDArray[np.int64]
+    train: Rows
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The endless stream of training images."""
+        return Stream(self.labels[self.train], self.recipe.fit, self.recipe.seed)
+
+    @cached_property
+    def image_weights(self) -> npt.NDArray[np.float32]:
+        """The weight of each class in the summed loss, over the batch size, (K,)."""
+        weights = class_weights(self.recipe.fit, self.labels[self.train], self.classes)
+        return weights / np.float32(self.recipe.fit.batch_size)
+
+    @cached_property
+    def segment(self) -> int:
+        """Iterations between two points at which the random numbers are seeded anew and a fit may stop.
+
+        About 2.5 million input values, half a second of LeNet: often enough to stop soon, rarely enough to cost
+        nothing. It follows from the recipe and the images alone, so a resumed fit has the same points.
+        """
+        values = self.recipe.fit.batch_size * int(np.prod(input_shape(self.plan)))
+        return int(np.clip(2_500_000 // values, 1, 50))
+
+    def batch(self, iteration: int, part: int, parts: int) -> Batch:
+        """Return part ``part`` of ``parts`` of a batch: images (B, C, H, W), labels (B,), weights (B,)."""
+        rows = self.train[self.stream.rows(iteration)]
+        rows = rows[part * len(rows) // parts : (part + 1) * len(rows) // parts]
+        labels = self.labels[rows]
+        x = preprocess.apply(self.plan, self.images[rows])
+        return x, labels.astype(np.float32), self.image_weights[labels]
+
+    def lr(self, iteration: int) -> float:
+        """Return the learning rate of an iteration."""
+        fit = self.recipe.fit
+        return learning_rate(fit.schedule, fit.optimizer.lr, iteration, self.stream.iterations)
+
+    def seed_at(self, iteration: int, part: int) -> int:
+        """Return the seed of the network's random numbers from an iteration on; each part has its own."""
+        state = np.random.SeedSequence([self.recipe.seed, iteration, part]).generate_state(1)
+        return int(state[0] >> 1)
+
+
+class Trainer(Protocol):
+    """Trains a task, in one of the ways of sharing the work; deterministic for one way on one machine."""
+
+    def train(self, start: int, end: int) -> float:
+        """Train the iterations from ``start`` up to ``end``; return the sum of their losses."""
+
+    def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return the probabilities (N, K) of some rows of the task's images, as in prediction."""
+
+    def tensors(self) -> dict[str, Tensors]:
+        """Return copies of the "weights" by name and of the "optimizer" state."""
+
+    def restore(self, tensors: dict[str, Tensors]) -> None:
+        """Go back to what :meth:`tensors` returned."""
+
+    def close(self) -> None:
+        """Let go of processes and memory."""

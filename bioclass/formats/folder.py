@@ -1,0 +1,92 @@
+"""One folder a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bioclass.card import PARTS, Card, ImageFolder
+from bioclass.errors import DatasetError, did_you_mean
+from bioclass.formats import missing_files
+from bioclass.images import SUFFIXES, find_images
+from bioclass.samples import Samples
+
+
+def read_folder(card: Card, layout: ImageFolder, root: Path) -> Samples:
+    """Return the paths of all images below the class folders, by class and then by name; ids are the paths.
+
+    Raises:
+        DatasetError: folders that do not match the card's classes or parts, or that hold no images.
+    """
+    if not root.is_dir():
+        raise missing_files(card, root, [f"a folder of images for each of {', '.join(card.class_names)}"])
+    parts = _parts(root) if layout.parts else [""]
+    paths: list[Path] = []
+    labels: list[str] = []
+    official: list[str] = []
+    for part in parts:
+        above = root / part
+        _match(_folders(above), card.class_names, above, card)
+        for name in card.class_names:
+            found = find_images(above / name)
+            if not found:
+                raise DatasetError(
+                    f"{above / name} holds no images: put the images of the class {name!r} there "
+                    f"({', '.join(sorted(SUFFIXES))})."
+                )
+            paths += found
+            labels += [name] * len(found)
+            official += [part] * len(found)
+    return Samples(
+        images=paths,
+        labels=np.array(labels),
+        ids=np.array([path.relative_to(root).as_posix() for path in paths]),
+        parts=np.array(official) if layout.parts else None,
+    )
+
+
+def _parts(root: Path) -> list[str]:
+    found = _folders(root)
+    for name in found:
+        if name not in PARTS:
+            raise DatasetError(
+                f"{root / name} is none of the parts {', '.join(PARTS)}{did_you_mean(name, PARTS)}: rename it, "
+                "or move it away."
+            )
+    if "train" not in found:
+        raise DatasetError(
+            f"{root} holds no folder 'train': this card's images are in train/CLASS/ and test/CLASS/."
+        )
+    return [part for part in PARTS if part in found]
+
+
+def _folders(above: Path) -> list[str]:
+    return sorted(
+        item.name
+        for item in above.iterdir()
+        if item.is_dir() and not item.name.startswith(".") and item.name != "__MACOSX"
+    )
+
+
+def _match(found: Sequence[str], classes: Sequence[str], above: Path, card: Card) -> None:
+    by_case: dict[str, str] = {}
+    for name in found:
+        other = by_case.setdefault(name.casefold(), name)
+        if other != name:
+            raise DatasetError(
+                f"The folders {other!r} and {name!r} of {above} differ only in case, so other systems take them "
+                "for one: merge or rename them."
+            )
+    for name in found:
+        if name not in classes:
+            raise DatasetError(
+                f"The folder {name!r} of {above} is not a class of the card of {card.name!r}"
+                f"{did_you_mean(name, classes)}: rename it, move it away, or add the class to a card of your own."
+            )
+    missing = [name for name in classes if name not in found]
+    if missing:
+        raise DatasetError(
+            f"{above} lacks a folder for {', '.join(map(repr, missing))}: {card.name!r} wants one a class."
+        )

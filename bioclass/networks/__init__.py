@@ -1,0 +1,38 @@
+"""Networks by recipe: ``build`` gives a Gluon block that turns images into raw scores."""
+
+from __future__ import annotations
+
+from bioclass import recipe
+from bioclass.backend import mx
+from bioclass.networks.dropconnect import DropConnect
+from bioclass.networks.lenet import LeNet
+from bioclass.networks.mlp import MLP
+from bioclass.networks.network3 import Network3
+
+__all__ = ["build"]
+
+_BLOCKS = {
+    recipe.LeNet: LeNet,
+    recipe.Network3: Network3,
+    recipe.DropConnect: DropConnect,
+    recipe.MLP: MLP,
+}
+
+
+def build(spec: recipe.Network, input_shape: tuple[int, int, int], classes: int) -> mx.gluon.HybridBlock:
+    """Build the network of a recipe for images of one shape.
+
+    Args:
+        spec: the recipe's network.
+        input_shape: one image, (channels, height, width), sizes in pixels.
+        classes: number of classes.
+
+    Returns:
+        A block from float32 images (N, C, H, W) to raw scores (logits) (N, classes). All shapes are fixed;
+        ``initialize()`` draws the weights as the network's class documents, from ``mx.random.seed``.
+        Parameter names are the same in every build.
+
+    Raises:
+        InputError: the images are too small for the network.
+    """
+    return _BLOCKS[type(spec)](spec, input_shape, classes)

@@ -1,0 +1,128 @@
+"""A run's weights and images to probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass import preprocess
+from bioclass.backend import mx
+from bioclass.checkpoint import Tensors
+from bioclass.errors import ImageError, RunError
+from bioclass.networks import build
+from bioclass.preprocess import Plan
+from bioclass.run import Run
+
+BATCH = 256
+Probabilities = npt.NDArray[np.float64]
+
+
+class Predictor:
+    """A network with a run's best weights on one device.
+
+    Raises:
+        RunError: the run has no weights, or they do not fit its network.
+    """
+
+    def __init__(self, run: Run, context: Any) -> None:
+        self.run = run
+        self.context = context
+        self.net = build(run.recipe.network, input_shape(run.plan), len(run.classes))
+        self.net.initialize(ctx=context)
+        set_weights(self.net, run.best().tensors["weights"], run.path / "best")
+        self.net.hybridize(static_alloc=True, static_shape=True)
+
+    def probabilities(self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None) -> Probabilities:
+        """Return the probabilities (N, K) of stored images (N, H, W, C), or of these rows of them."""
+        rows = np.arange(len(images)) if rows is None else rows
+        size = min(BATCH, max(1, len(rows)))
+        return infer(
+            lambda x: self.net(mx.nd.array(x, ctx=self.context)).asnumpy(), self.run.plan, images, rows, size
+        )
+
+    def files(self, paths: Sequence[Path]) -> Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]:
+        """Yield every file with its probabilities (K,), or with the error for which it could not be used."""
+        for start in range(0, len(paths), BATCH):
+            chunk = paths[start : start + BATCH]
+            read: list[npt.NDArray[Any] | ImageError] = [_read(self.run.plan, path) for path in chunk]
+            good = [image for image in read if not isinstance(image, ImageError)]
+            answers = iter(self.probabilities(np.stack(good))) if good else iter(())
+            for path, image in zip(chunk, read, strict=True):
+                yield path, image if isinstance(image, ImageError) else next(answers)
+
+
+def input_shape(plan: Plan) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of what the network sees."""
+    return (plan.channels, *plan.size)
+
+
+def infer(
+    scores: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    plan: Plan,
+    images: npt.NDArray[Any],
+    rows: npt.NDArray[np.intp],
+    size: int,
+) -> Probabilities:
+    """Return the probabilities (N, K) of some rows of stored images, through batches of one fixed size.
+
+    One size, the last batch filled up, keeps the network's memory plan; softmax is taken in float64, so that the
+    log loss of a confident network is not that of a rounded zero.
+    """
+    out = []
+    for start in range(0, len(rows), size):
+        chunk = rows[start : start + size]
+        padded = np.resize(chunk, size)
+        out.append(scores(preprocess.apply(plan, images[padded]))[: len(chunk)])
+    if not out:
+        return np.zeros((0, 0))
+    return softmax(np.concatenate(out))
+
+
+def softmax(scores: npt.NDArray[Any]) -> Probabilities:
+    """Return the softmax of each row in float64, (N, K)."""
+    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+    exponential = np.exp(shifted)
+    result: Probabilities = exponential / exponential.sum(axis=1, keepdims=True)
+    return result
+
+
+def get_weights(net: Any) -> Tensors:
+    """Return a network's parameters by their structural name, as numpy arrays."""
+    return {name: value.data(value.list_ctx()[0]).asnumpy() for name, value in parameters(net).items()}
+
+
+def set_weights(net: Any, weights: Tensors, source: Path) -> None:
+    """Set every parameter of a network.
+
+    Raises:
+        RunError: a parameter is missing, unknown, or of another shape; the message names it.
+    """
+    own = parameters(net)
+    missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
+    if missing or unknown:
+        raise RunError(
+            f"{source} does not fit its network: missing {missing or 'none'}, unknown {unknown or 'none'}."
+        )
+    for name, parameter in own.items():
+        if tuple(parameter.shape) != weights[name].shape:
+            raise RunError(
+                f"{source} does not fit its network: {name} is {weights[name].shape}, not {tuple(parameter.shape)}."
+            )
+        parameter.set_data(mx.nd.array(weights[name], dtype=weights[name].dtype))
+
+
+def parameters(net: Any) -> dict[str, Any]:
+    """Return a network's parameters by structural name ("conv1.weight"), in the order of its layers."""
+    found: dict[str, Any] = net._collect_params_with_prefix()
+    return found
+
+
+def _read(plan: Plan, path: Path) -> npt.NDArray[Any] | ImageError:
+    try:
+        return preprocess.read_for(plan, path)
+    except ImageError as problem:
+        return problem

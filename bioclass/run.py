@@ -1,0 +1,249 @@
+"""The run folder: everything that one fit decided and found, self-contained and safe to open.
+
+``recipe.toml`` (fully resolved), ``card.toml``, ``split.csv`` (every id and its part), ``preprocess.json``,
+``environment.json``, with their digests in ``manifest.json``; ``history.jsonl`` (a record an epoch) and
+``times.jsonl`` (how long each took); the checkpoints ``best/`` and ``last/``; ``evaluation/<part>/``.
+Nothing in it is a pickle, and opening it executes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.card import PARTS, Card, parse_card
+from bioclass.checkpoint import Checkpoint, load_checkpoint
+from bioclass.errors import InputError, RunError
+from bioclass.files import read_sealed, read_verified, sha256, sync_folder, write_atomic, write_sealed
+from bioclass.preprocess import Plan
+from bioclass.recipe import Recipe
+from bioclass.samples import Samples
+from bioclass.validation import parse_toml, validate
+
+FORMAT = "bioclass run"
+VERSION = 1
+DOCUMENTS = ("recipe.toml", "card.toml", "split.csv", "preprocess.json", "environment.json")
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """``split.csv``: ids (N,), parts (N,), labels (N,) as indices of the classes."""
+
+    ids: npt.NDArray[np.str_]
+    parts: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run folder."""
+
+    path: Path
+    recipe: Recipe
+    card: Card
+    plan: Plan
+    environment: dict[str, Any]
+    _split: bytes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the network's outputs."""
+        return self.card.class_names
+
+    @cached_property
+    def split(self) -> SplitTable:
+        """Which id is in which part."""
+        rows = list(csv.DictReader(io.StringIO(self._split.decode())))
+        index = {name: i for i, name in enumerate(self.classes)}
+        return SplitTable(
+            np.array([row["id"] for row in rows], dtype=np.str_),
+            np.array([row["part"] for row in rows], dtype=np.str_),
+            np.array([index[row["label"]] for row in rows], dtype=np.int64),
+        )
+
+    def last(self) -> Checkpoint | None:
+        """Return the state to resume from, or None if nothing was saved yet."""
+        return load_checkpoint(self.path / "last")
+
+    def best(self) -> Checkpoint:
+        """Return the weights to predict with.
+
+        Raises:
+            RunError: none were saved yet, or they are damaged.
+        """
+        checkpoint = load_checkpoint(self.path / "best")
+        if checkpoint is None:
+            raise RunError(
+                f"The run {self.path} has no trained weights yet: "
+                f"let `bioclass fit ... --run {self.path} --resume` finish an epoch first."
+            )
+        return checkpoint
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the records of the epochs that the last checkpoint has seen."""
+        last = self.last()
+        if last is None:
+            return []
+        lines = history_lines(self.path, last)
+        return [json.loads(line) for line in lines]
+
+    def match(self, samples: Samples) -> npt.NDArray[np.str_]:
+        """Return the part of each of these samples, (N,), as the run's split has it.
+
+        Raises:
+            RunError: the data is not the data that the run was fitted on.
+        """
+        split = self.split
+        if len(samples) == len(split.ids) and np.array_equal(samples.ids, split.ids):
+            if not np.array_equal(samples.labels, split.labels):
+                changed = np.flatnonzero(samples.labels != split.labels)
+                raise RunError(
+                    f"{len(changed)} label(s) are not those that {self.path} was fitted on, the first that of "
+                    f"{samples.ids[changed[0]]!r}: give the original data with --root, or fit again."
+                )
+            return split.parts
+        missing = sorted(set(split.ids.tolist()) - set(samples.ids.tolist()))
+        added = sorted(set(samples.ids.tolist()) - set(split.ids.tolist()))
+        example = f"{missing[0]!r} is missing" if missing else f"{added[0]!r} is new" if added else "order"
+        raise RunError(
+            f"The data is not what {self.path} was fitted on: {len(missing)} images are missing and "
+            f"{len(added)} are new ({example}). Give the original data with --root; "
+            "to classify new images use `bioclass predict`."
+        )
+
+
+def create_run(
+    path: Path,
+    recipe: Recipe,
+    card: Card,
+    samples: Samples,
+    parts: npt.NDArray[np.str_],
+    plan: Plan,
+    environment: dict[str, Any],
+) -> Run:
+    """Write a new run folder; it appears under its name only when it is whole.
+
+    Raises:
+        RunError: the folder exists already, or cannot be written.
+    """
+    documents = {
+        "recipe.toml": recipe.to_toml(),
+        "card.toml": card.to_toml(),
+        "split.csv": _split_csv(samples, parts, card.class_names),
+        "preprocess.json": plan.to_json(),
+        "environment.json": json.dumps(environment, indent=2) + "\n",
+    }
+    refuse_existing(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for name, text in documents.items():
+            write_atomic(temporary / name, text)
+        digests = {name: sha256(text.encode()) for name, text in documents.items()}
+        write_sealed(temporary / "manifest.json", {"format": FORMAT, "version": VERSION, "files": digests})
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except OSError as problem:
+        raise RunError(f"The run folder {path} cannot be written: {problem.strerror}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return open_run(path)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise RunError if a new run cannot have this folder."""
+    if (path / "manifest.json").is_file():
+        raise RunError(f"The run {path} exists: continue it with --resume, or name another folder with --run.")
+    if path.exists():
+        raise RunError(f"{path} exists and is not a bioclass run: name another folder with --run.")
+
+
+def open_run(path: Path) -> Run:
+    """Open a run folder and verify every document in it.
+
+    Raises:
+        RunError: the folder is missing, foreign, of a newer version, or damaged.
+    """
+    if not path.is_dir():
+        raise RunError(f"There is no run folder {path}.")
+    if not (path / "manifest.json").is_file():
+        raise RunError(f"{path} is not a run folder of bioclass: it has no manifest.json.")
+    manifest = read_sealed(path / "manifest.json")
+    if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
+        raise RunError(f"{path} is not a run folder of bioclass: its manifest.json is of something else.")
+    if manifest.get("version") != VERSION:
+        raise RunError(f"{path} was written as version {manifest.get('version')}; this bioclass reads {VERSION}.")
+    try:
+        data = {name: read_verified(path / name, manifest["files"][name]) for name in DOCUMENTS}
+        return Run(
+            path=path,
+            recipe=validate(Recipe, parse_toml(data["recipe.toml"].decode()), "recipe.toml", RunError),
+            card=parse_card(parse_toml(data["card.toml"].decode()), "card.toml"),
+            plan=Plan.from_json(data["preprocess.json"].decode()),
+            environment=json.loads(data["environment.json"]),
+            _split=data["split.csv"],
+        )
+    except (ValueError, KeyError, InputError) as problem:
+        if isinstance(problem, RunError):
+            raise
+        raise RunError(f"{path} is damaged: {problem}") from None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a run folder for one fit; the lock ends with the process, however it ends.
+
+    Raises:
+        RunError: another process is fitting this run.
+    """
+    with (path / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"The run {path} is being fitted by another process.") from None
+        yield
+
+
+def history_lines(path: Path, last: Checkpoint) -> list[str]:
+    """Return the lines of ``history.jsonl`` that belong to a checkpoint; later ones were never confirmed.
+
+    Raises:
+        RunError: they are missing or not as they were written.
+    """
+    count = int(last.state["records"])
+    file = path / "history.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[:count] if file.is_file() else []
+    if sha256("".join(lines).encode()) != last.state["history"]:
+        raise RunError(f"{file} is damaged or was edited: it does not fit the digest in last/manifest.json.")
+    return lines
+
+
+def _split_csv(samples: Samples, parts: npt.NDArray[np.str_], classes: tuple[str, ...]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["id", "part", "label", *(["group"] if samples.groups is not None else [])])
+    columns = [samples.ids, parts, [classes[label] for label in samples.labels]]
+    if samples.groups is not None:
+        columns.append(samples.groups)
+    writer.writerows(zip(*columns, strict=True))
+    return out.getvalue()
+
+
+def check_part(part: str) -> str:
+    """Return the name of a part, or raise RunError."""
+    if part not in PARTS:
+        raise RunError(f"A part is one of {', '.join(PARTS)}. Got {part!r}.")
+    return part

@@ -1,0 +1,128 @@
+"""Labelled images: what every adapter returns and every later room works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.errors import DatasetError, did_you_mean
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled images.
+
+    Attributes:
+        images: an array (N, H, W, C) or (N, H, W), in memory or memory-mapped, of any integer or float type;
+            or N paths of image files, read when they are wanted.
+        labels: (N,) class names, or integers that index the card's classes.
+        ids: (N,) names that stay the same from run to run; by default the paths, or the running number.
+        groups: (N,) what must not part between training and test (slide, finger, patient, photo), or None.
+        parts: (N,) the official split, "train", "validation" or "test", or None.
+    """
+
+    images: Array | Sequence[Path]
+    labels: Any
+    ids: Any = None
+    groups: Any = None
+    parts: Any = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Samples:
+        """Return the samples of these rows; an array of images is copied, paths are not read."""
+        images = self.images[rows] if isinstance(self.images, np.ndarray) else [self.images[i] for i in rows]
+        return replace(
+            self,
+            images=images,
+            labels=self.labels[rows],
+            ids=self.ids[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            parts=None if self.parts is None else self.parts[rows],
+        )
+
+    def checked(self, classes: Sequence[str]) -> Samples:
+        """Return the samples with everything as the later rooms rely on it.
+
+        Labels become int64 indices of ``classes``, images (N, H, W, C) or a list of paths, ids, groups and
+        parts arrays of strings.
+
+        Raises:
+            DatasetError: lengths that differ, labels out of range or unknown, ids that are not unique,
+                parts of another name.
+        """
+        n = len(self.labels)
+        if n == 0:
+            raise DatasetError("The dataset holds no images.")
+        for name in ("images", "ids", "groups", "parts"):
+            value = getattr(self, name)
+            if value is not None and len(value) != n:
+                raise DatasetError(f"There are {n} labels but {len(value)} {name}: they must be as many.")
+        images = _images(self.images)
+        ids = _strings(self.ids) if self.ids is not None else _default_ids(images, n)
+        _, first, counts = np.unique(ids, return_index=True, return_counts=True)
+        if (counts > 1).any():
+            raise DatasetError(
+                f"Ids must be unique. {ids[first[counts > 1][0]]!r} stands {counts.max()} times among {n}."
+            )
+        parts = None if self.parts is None else _strings(self.parts)
+        if parts is not None:
+            unknown = sorted(set(parts.tolist()) - {"train", "validation", "test"})
+            if unknown:
+                raise DatasetError(f"Parts are train, validation and test. Got {', '.join(map(repr, unknown))}.")
+        groups = None if self.groups is None else _strings(self.groups)
+        return Samples(images, _label_indices(self.labels, classes, ids), ids, groups, parts)
+
+
+def _images(images: Any) -> Array | list[Path]:
+    if isinstance(images, np.ndarray) and images.dtype.kind in "uif":
+        if images.ndim not in (3, 4):
+            raise DatasetError(f"Images must be (N, H, W) or (N, H, W, C). Got the shape {images.shape}.")
+        return images[..., None] if images.ndim == 3 else images
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "OUS":
+        raise DatasetError(f"Images must be of an integer or float type. Got {images.dtype}.")
+    return [Path(path) for path in images]
+
+
+def _default_ids(images: Array | list[Path], n: int) -> npt.NDArray[np.str_]:
+    if isinstance(images, list):
+        return _strings([path.as_posix() for path in images])
+    width = len(str(n - 1))
+    return _strings([f"{i:0{width}d}" for i in range(n)])
+
+
+def _strings(values: Any) -> npt.NDArray[np.str_]:
+    return np.asarray([str(value) for value in values], dtype=np.str_)
+
+
+def _label_indices(labels: Any, classes: Sequence[str], ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    array = np.asarray(labels)
+    if array.ndim != 1:
+        raise DatasetError(f"Labels must be (N,), one an image. Got the shape {array.shape}.")
+    if array.dtype.kind in "iu" or (array.dtype.kind == "f" and np.all(array == np.floor(array))):
+        indices = array.astype(np.int64)
+        bad = np.flatnonzero((indices < 0) | (indices >= len(classes)))
+        if len(bad):
+            raise DatasetError(
+                f"Labels must be from 0 to {len(classes) - 1} for the {len(classes)} classes of the card. "
+                f"Got {indices[bad[0]]} for {ids[bad[0]]!r} ({len(bad)} such label(s))."
+            )
+        return indices
+    index = {name: i for i, name in enumerate(classes)}
+    names = [str(label) for label in array.tolist()]
+    unknown = [i for i, name in enumerate(names) if name not in index]
+    if unknown:
+        name = names[unknown[0]]
+        raise DatasetError(
+            f"Label {name!r} of {ids[unknown[0]]!r} is not a class of the card ({', '.join(classes)})"
+            f"{did_you_mean(name, classes)} ({len(unknown)} such label(s))."
+        )
+    return np.array([index[name] for name in names], dtype=np.int64)
