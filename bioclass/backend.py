@@ -11,7 +11,9 @@ import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +100,7 @@ def _import_mxnet() -> Any:
         if _version("mxnet-cu112") is not None:
             _load_cuda_libraries()
         try:
-            return importlib.import_module("mxnet")
+            return _without_greeting(importlib.import_module("mxnet"))
         except ModuleNotFoundError as problem:
             if problem.name == "mxnet":
                 raise MissingDependency(f"MXNet is not installed: {INSTALL}.") from None
@@ -106,6 +108,22 @@ def _import_mxnet() -> Any:
         except (ImportError, OSError) as problem:
             sentence = _library_sentence("MXNet", str(problem))
             raise MissingDependency(sentence or f"MXNet cannot be imported ({problem}): {INSTALL}.") from None
+
+
+def _without_greeting(mxnet: Any) -> Any:
+    """Start an engine that is not the default: MXNet then greets on stderr, past Python's own stream."""
+    if os.environ.get("MXNET_ENGINE_TYPE") is None:
+        return mxnet
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        mxnet.nd.waitall()
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+    return mxnet
 
 
 def _restore_numpy_aliases() -> None:

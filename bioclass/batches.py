@@ -93,7 +93,7 @@ def class_weights(fit: Fit, labels: npt.NDArray[np.int64], classes: tuple[str, .
     if unknown or missing:
         hint = did_you_mean(unknown[0], classes) if unknown else ""
         raise RecipeError(
-            f"fit.class_weights must give a number for every class of the card. Missing: {missing or 'none'}; "
-            f"unknown: {unknown or 'none'}{hint}."
+            f"fit.class_weights must give a number for every class of the card. "
+            f"Missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}{hint}."
         )
     return np.array([fit.class_weights[name] for name in classes], dtype=np.float32)

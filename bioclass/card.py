@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bioclass.errors import CardError
 from bioclass.validation import Strict, read_toml, validate
@@ -69,7 +69,7 @@ Format = Annotated[ImageFolder | Table | Npz | Idx, Field(discriminator="name")]
 class Class(Strict):
     """A class: the name that the data uses, and a readable title."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     title: str = ""
 
 
@@ -87,6 +87,15 @@ class File(Strict):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     download: str = ""
     """Name at the mirrors, where it differs; a .gz there is kept as it comes."""
+
+    @field_validator("name")
+    @classmethod
+    def _below_the_root(cls, name: str) -> str:
+        # A card may be a stranger's, and a download writes under this name.
+        path = PurePosixPath(name)
+        if path.is_absolute() or not path.name or ".." in path.parts or "\\" in name or "\0" in name:
+            raise ValueError(f"a file is named from the dataset's folder and lies in it. Got {name!r}")
+        return name
 
 
 class Card(Strict):
@@ -107,7 +116,7 @@ class Card(Strict):
     pixel_size: PixelSize | None = None
     group: str | None = None
     """What a group is (slide, finger, patient, photo): images of one group never part."""
-    counts: dict[Literal["all", "train", "validation", "test"], int] = {}
+    counts: dict[Literal["all", "train", "validation", "test"], Annotated[int, Field(ge=0)]] = {}
     format: Format | None = None
     adapter: Name | None = None
     mirrors: tuple[str, ...] = ()

@@ -31,20 +31,22 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
-    """Replace the checkpoint in ``folder`` as a whole; ``state["iteration"]`` names the files."""
+    """Replace the checkpoint in ``folder`` as a whole; ``state["iteration"]`` and the content name the files."""
     from safetensors.numpy import save
 
     folder.mkdir(exist_ok=True)
     files = {}
     for kind, arrays in tensors.items():
         data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-        name = f"{kind}-{state['iteration']:08d}.safetensors"
+        digest = sha256(data)
+        # With the digest in its name, no file that the old manifest names is ever overwritten.
+        name = f"{kind}-{state['iteration']:08d}-{digest[:8]}.safetensors"
         write_atomic(folder / name, data)
-        files[kind] = {"name": name, "sha256": sha256(data), "bytes": len(data)}
+        files[kind] = {"name": name, "sha256": digest, "bytes": len(data)}
     write_sealed(folder / MANIFEST, {"files": files, "state": state})
     kept = {MANIFEST, *(str(entry["name"]) for entry in files.values())}
     for path in folder.iterdir():
-        if path.name not in kept:
+        if path.name not in kept and path.suffix in (".safetensors", ".tmp"):
             path.unlink()
 
 
@@ -68,5 +70,5 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
                 raise RunError(f"{folder / MANIFEST} names a file outside its folder: {name!r}.")
             tensors[kind] = load(read_verified(folder / name, entry["sha256"]))
         return Checkpoint(tensors, dict(manifest["state"]))
-    except (SafetensorError, KeyError, TypeError, AttributeError) as problem:
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise RunError(f"{folder} is not a checkpoint of bioclass: {problem}.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,12 @@ def load_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
     load = shelf.adapter(card)
     try:
         samples = load(card, root)
-    except BioclassError:
+    except (BioclassError, MemoryError):
         raise
     except Exception as problem:
         # Whatever a user's own adapter raises is theirs to mend: say where, without our traceback.
-        raise DatasetError(
-            f"The adapter of {card.name!r} failed on {root}: {type(problem).__name__}: {problem}."
-        ) from problem
+        what = f"{type(problem).__name__}: {problem}".rstrip(" :.")
+        raise DatasetError(f"The adapter of {card.name!r} failed on {root}: {what}.") from problem
     if not isinstance(samples, Samples):
         raise DatasetError(
             f"The adapter of {card.name!r} must return bioclass.Samples. Got {type(samples).__name__}."
@@ -64,6 +64,7 @@ def load_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
 
 
 def _check_counts(card: Card, samples: Samples) -> None:
+    wrong = []
     for part, expected in card.counts.items():
         if part == "all":
             found = len(samples)
@@ -73,10 +74,12 @@ def _check_counts(card: Card, samples: Samples) -> None:
             found = int(np.count_nonzero(samples.parts == part))
         if found != expected:
             where = "" if part == "all" else f" in the part {part!r}"
-            raise DatasetError(
-                f"The card of {card.name!r} counts {expected} images{where}, but there are {found}: complete the "
-                "data, or correct the counts in a card of your own."
-            )
+            wrong.append(f"{expected} images{where}, but there are {found}")
+    if wrong:
+        raise DatasetError(
+            f"The card of {card.name!r} counts {'; '.join(wrong)}: complete the data, or correct the counts in a "
+            "card of your own."
+        )
 
 
 def missing_files(card: Card, root: Path) -> list[File]:
@@ -111,20 +114,13 @@ def download(card: Card, root: Path, mirrors: tuple[str, ...] | None = None) -> 
     for file in missing_files(card, root):
         failures = []
         for mirror in mirrors:
-            temporary = root / f".{file.name}.part"
             try:
-                name = file.download or file.name
-                pooch.retrieve(mirror.rstrip("/") + "/" + name, None, fname=temporary.name, path=root)
-                found = content_digest(temporary, gzipped=file.name.endswith(".gz"))
-                if found != file.sha256:
-                    raise ValueError(f"its content has the sha256 {found[:12]}…, not {file.sha256[:12]}…")
-                temporary.replace(root / file.name)
-                done.append(root / file.name)
-                break
+                _fetch(file, mirror, root)
             except Exception as problem:
                 failures.append(f"{mirror}: {_short(problem)}")
-            finally:
-                temporary.unlink(missing_ok=True)
+            else:
+                done.append(root / file.name)
+                break
         else:
             wanted = ", ".join(item.name for item in missing_files(card, root))
             raise DatasetError(
@@ -132,6 +128,22 @@ def download(card: Card, root: Path, mirrors: tuple[str, ...] | None = None) -> 
                 f"Offline? Put these files into {root}, or name their folder with --root: {wanted}."
             )
     return done
+
+
+def _fetch(file: File, mirror: str, root: Path) -> None:
+    """Download one file into a folder of its own inside ``root``, verify it, and move it to its place."""
+    import pooch
+
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder:
+        # However pooch names what it has not finished, it goes away with the folder.
+        address = f"{mirror.rstrip('/')}/{file.download or file.name}"
+        path = Path(pooch.retrieve(address, None, fname="content", path=folder))
+        found = content_digest(path, gzipped=file.name.endswith(".gz"))
+        if found != file.sha256:
+            raise ValueError(f"its content has the sha256 {found[:12]}..., not {file.sha256[:12]}...")
+        place = root / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
 
 
 def content_digest(path: Path, gzipped: bool) -> str:
@@ -146,6 +158,8 @@ def content_digest(path: Path, gzipped: bool) -> str:
 
 def _short(problem: Exception) -> str:
     text = str(problem).split("\n")[0]
+    if "IncompleteRead" in text or "Connection broken" in text or isinstance(problem, EOFError):
+        return "the connection broke off"
     if "resolve" in text or "Max retries" in text or "Connection" in text:
         return "no connection"
     return text if len(text) < 100 else text[:97] + "..."

@@ -57,7 +57,9 @@ def read_sealed(path: Path) -> dict[str, Any]:
         digest = document.pop("digest")
     except FileNotFoundError:
         raise RunError(f"{path} is missing: the run folder is not complete.") from None
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except OSError as problem:
+        raise RunError(f"{path} cannot be read: {problem.strerror}.") from None
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise RunError(f"{path} is damaged: it is not the JSON that bioclass wrote.") from None
     if digest != _digest(document):
         raise RunError(f"{path} is damaged or was edited: its content does not fit its digest.")

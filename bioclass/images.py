@@ -58,8 +58,12 @@ def read_image(path: Path) -> Array:
             pixels = _read_deep(path, head)
         else:
             pixels = _read_pillow(path)
-    except (BioclassError, MemoryError):
+    except BioclassError:
         raise
+    except MemoryError:
+        raise ImageError(
+            f"{path} asks for more memory than there is: it is damaged, or too large for this machine."
+        ) from None
     except Exception as problem:  # Decoders answer damaged bytes with exceptions of every kind.
         reason = str(problem).strip().split("\n")[0].rstrip(".") or type(problem).__name__
         raise ImageError(

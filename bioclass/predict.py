@@ -14,6 +14,7 @@ from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.errors import ImageError, RunError
 from bioclass.networks import build
+from bioclass.networks.blocks import use_blocks, vector_block
 from bioclass.preprocess import Plan
 from bioclass.run import Run
 
@@ -34,6 +35,8 @@ class Predictor:
         self.net = build(run.recipe.network, input_shape(run.plan), len(run.classes))
         self.net.initialize(ctx=context)
         set_weights(self.net, run.best().tensors["weights"], run.path / "best")
+        if context.device_type == "cpu":
+            use_blocks(self.net, vector_block())
         self.net.hybridize(static_alloc=True, static_shape=True)
 
     def probabilities(self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None) -> Probabilities:

@@ -59,12 +59,12 @@ class Samples:
             DatasetError: lengths that differ, labels out of range or unknown, ids that are not unique,
                 parts of another name.
         """
-        n = len(self.labels)
+        n = _length("labels", self.labels)
         if n == 0:
             raise DatasetError("The dataset holds no images.")
         for name in ("images", "ids", "groups", "parts"):
             value = getattr(self, name)
-            if value is not None and len(value) != n:
+            if (value is not None or name == "images") and _length(name, value) != n:
                 raise DatasetError(f"There are {n} labels but {len(value)} {name}: they must be as many.")
         images = _images(self.images)
         ids = _strings(self.ids) if self.ids is not None else _default_ids(images, n)
@@ -89,7 +89,21 @@ def _images(images: Any) -> Array | list[Path]:
         return images[..., None] if images.ndim == 3 else images
     if isinstance(images, np.ndarray) and images.dtype.kind not in "OUS":
         raise DatasetError(f"Images must be of an integer or float type. Got {images.dtype}.")
-    return [Path(path) for path in images]
+    try:
+        return [Path(path) for path in images]
+    except TypeError:
+        first = next(iter(images))
+        raise DatasetError(
+            f"Images must be one array (N, H, W) or (N, H, W, C), or N paths. Got a {type(images).__name__} of "
+            f"{type(first).__name__}: arrays of one size make one array with numpy.stack."
+        ) from None
+
+
+def _length(name: str, value: Any) -> int:
+    try:
+        return len(value)
+    except TypeError:
+        raise DatasetError(f"{name.capitalize()} must be an array or a list. Got {type(value).__name__}.") from None
 
 
 def _default_ids(images: Array | list[Path], n: int) -> npt.NDArray[np.str_]:
@@ -100,14 +114,25 @@ def _default_ids(images: Array | list[Path], n: int) -> npt.NDArray[np.str_]:
 
 
 def _strings(values: Any) -> npt.NDArray[np.str_]:
-    return np.asarray([str(value) for value in values], dtype=np.str_)
+    return np.asarray([_string(value) for value in values], dtype=np.str_)
+
+
+def _string(value: Any) -> str:
+    # HDF5 and older numpy files hold names as bytes.
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _label_indices(labels: Any, classes: Sequence[str], ids: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        raise DatasetError("Labels must be (N,), one an image. Got lists of different lengths.") from None
     if array.ndim != 1:
         raise DatasetError(f"Labels must be (N,), one an image. Got the shape {array.shape}.")
-    if array.dtype.kind in "iu" or (array.dtype.kind == "f" and np.all(array == np.floor(array))):
+    if array.dtype.kind == "O" and all(isinstance(item, int | np.integer) for item in array):
+        array = array.astype(np.int64)
+    whole = array.dtype.kind == "f" and np.all(np.isfinite(array)) and np.all(array == np.floor(array))
+    if array.dtype.kind in "iu" or whole:
         indices = array.astype(np.int64)
         bad = np.flatnonzero((indices < 0) | (indices >= len(classes)))
         if len(bad):
@@ -117,7 +142,7 @@ def _label_indices(labels: Any, classes: Sequence[str], ids: npt.NDArray[np.str_
             )
         return indices
     index = {name: i for i, name in enumerate(classes)}
-    names = [str(label) for label in array.tolist()]
+    names = [_string(label) for label in array.tolist()]
     unknown = [i for i, name in enumerate(names) if name not in index]
     if unknown:
         name = names[unknown[0]]

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from bioclass.card import Card, Class, ImageFolder, load_card
+from bioclass.card import PARTS, Card, Class, ImageFolder, load_card
 from bioclass.errors import CardError, DatasetError, InputError, RecipeError, did_you_mean
 from bioclass.samples import Samples
 from bioclass.validation import read_toml
@@ -61,14 +63,15 @@ class Shelf:
         known = self.cards()
         if reference in known:
             return load_card(known[reference])
-        for start in (beside, Path()):
+        for start in (beside, Path()) if reference else ():
             path = (start or Path()) / Path(reference).expanduser()
             if path.is_file() and path.suffix == ".toml":
                 return load_card(path)
             if path.is_dir():
                 return card_of_folder(path)
         raise DatasetError(
-            f"There is no dataset {reference!r}{did_you_mean(reference, known)}. Known: {', '.join(sorted(known))}. "
+            f"There is no dataset {reference!r}{did_you_mean(reference, known)}. "
+            f"Known: {', '.join(sorted(known))}. "
             "Or give the path of a card or of a folder with one folder a class, "
             "or name the folder of your own cards with --path."
         )
@@ -99,7 +102,7 @@ class Shelf:
 
             return read_format
         name = card.adapter or card.name
-        for folder in [*self.folders, *(folder / "datasets" for folder in self.folders)]:
+        for folder in [place for named in self.folders for place in (named, named / "datasets")]:
             if (folder / f"{name}.py").is_file():
                 return _function(_module(name, folder / f"{name}.py"), folder / f"{name}.py")
         installed = _entry_points().get(name)
@@ -122,7 +125,7 @@ class Shelf:
             if kind == "datasets" and beside is not None:
                 yield beside
         for folder in reversed(self.folders):
-            for path in sorted([*folder.glob("*.toml"), *(folder / kind).glob("*.toml")]):
+            for path in [*sorted((folder / kind).glob("*.toml")), *sorted(folder.glob("*.toml"))]:
                 if path.parent.name == kind or _has_key(path, key):
                     yield path
 
@@ -140,22 +143,29 @@ def card_of_folder(folder: Path) -> Card:
     Raises:
         DatasetError: fewer than two class folders.
     """
-    names = sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
-    parts = set(names) <= {"train", "validation", "test"} and "train" in names
+    names = _class_folders(folder)
+    parts = set(names) <= set(PARTS) and "train" in names
     if parts:
-        inside = sorted((folder / "train").iterdir())
-        names = [item.name for item in inside if item.is_dir() and not item.name.startswith(".")]
+        names = _class_folders(folder / "train")
     if len(names) < 2:
         raise DatasetError(
             f"{folder} holds {len(names)} class folders; a dataset needs one folder of images for each of "
             "at least two classes."
         )
-    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in folder.resolve().name)
+    stem = re.sub("[^A-Za-z0-9._-]", "-", folder.resolve().name)
     return Card(
         name=stem.strip("._-") or "folder",
         title=f"Images of the folder {folder.name}",
         classes=tuple(Class(name=name) for name in names),
         format=ImageFolder(parts=parts),
+    )
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(
+        item.name
+        for item in folder.iterdir()
+        if item.is_dir() and not item.name.startswith(".") and item.name != "__MACOSX"
     )
 
 
@@ -172,23 +182,29 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 
 def _package_file(point: EntryPoint, name: str) -> Path | None:
-    """A file beside an entry point's module, found without running the module."""
+    """A file beside an entry point's module, found without running the module or the packages above it."""
+    package, *inner = point.module.split(".")
     try:
-        spec = importlib.util.find_spec(point.module)
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None:
+    if spec is None:
         return None
-    path = Path(spec.origin).parent / name
-    return path if path.is_file() else None
+    places = [Path(place, *inner) for place in spec.submodule_search_locations or ()]
+    if spec.origin is not None and not places:
+        places = [Path(spec.origin)]
+    found = [(place if place.is_dir() else place.parent) / name for place in places]
+    return next((path for path in found if path.is_file()), None)
 
 
 def _installed(point: EntryPoint) -> Adapter:
     try:
         found = point.load()
     except Exception as problem:
-        raise DatasetError(f"The installed adapter {point.name!r} ({point.value}) fails: {problem!r}.") from problem
-    return found if callable(found) else _function(found, Path(point.value))
+        raise DatasetError(
+            f"The installed adapter {point.name!r} ({point.value}) fails when it is imported: {problem!r}."
+        ) from problem
+    return found if callable(found) else _function(found, point.value)
 
 
 def _module(name: str, path: Path) -> Any:
@@ -196,14 +212,17 @@ def _module(name: str, path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise DatasetError(f"The adapter {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
+    # As import does; dataclasses and pickle look a class's module up there.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as problem:
+        del sys.modules[spec.name]
         raise DatasetError(f"The adapter {path} fails when it is imported: {problem!r}.") from problem
     return module
 
 
-def _function(module: Any, path: Path) -> Adapter:
+def _function(module: Any, path: Path | str) -> Adapter:
     load = getattr(module, "load", None)
     if not callable(load):
         raise DatasetError(f"The adapter {path} has no function load(card, root).")

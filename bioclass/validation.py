@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,16 +46,19 @@ def read_toml(path: Path, error: type[InputError]) -> dict[str, Any]:
         raise error(f"{path} may not be read: give yourself permission.") from None
     except UnicodeDecodeError:
         raise error(f"{path} is not text in UTF-8, so it is not a TOML file.") from None
-    except tomllib.TOMLDecodeError as problem:
+    except RecursionError:
+        raise error(f"{path} is not valid TOML for bioclass: it is nested too deeply.") from None
+    except ValueError as problem:  # TOMLDecodeError, or a number of thousands of digits
         raise error(f"{path} is not valid TOML: {problem}.") from None
 
 
 def parse_toml_value(text: str) -> Any:
     """One value as TOML writes it; anything that is not TOML is taken as a plain string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return table["value"] if len(table) == 1 else text
 
 
 def validate(model: type[M], data: dict[str, Any], source: str, error: type[InputError]) -> M:
@@ -65,81 +70,166 @@ def validate(model: type[M], data: dict[str, Any], source: str, error: type[Inpu
     try:
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as problem:
-        lines = [_sentence(model, item) for item in problem.errors()]
-        head = f"{source} has {len(lines)} mistake{'s' if len(lines) > 1 else ''}:"
-        raise error("\n".join([head, *(f"  - {line}" for line in lines)])) from None
+        mistakes = [_Mistake(model, item) for item in problem.errors()]
+    lines = list(dict.fromkeys(mistake.sentence(mistakes) for mistake in mistakes if mistake.counts(mistakes)))
+    head = f"{source} has {len(lines)} mistake{'s' if len(lines) > 1 else ''}:"
+    raise error("\n".join([head, *(f"  - {line}" for line in lines)]))
 
 
-def _sentence(model: type[BaseModel], item: Any) -> str:
-    loc: tuple[str | int, ...] = item["loc"]
-    path = [str(part) for part in loc]
-    if item["type"] == "extra_forbidden":
-        fields = _fields_at(model, loc[:-1])
-        hint = did_you_mean(path[-1], fields) or f"; known here: {', '.join(sorted(fields))}"
-        return f"unknown key {_dotted(model, loc)!r}{hint}"
-    if item["type"] == "missing":
-        return f"{_dotted(model, loc)!r} is missing"
-    if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        known = [tag.strip(" '") for tag in item["ctx"].get("expected_tags", "").split(",") if tag]
-        got = item["ctx"].get("tag")
-        if got is None:
-            return f"{_dotted(model, loc)!r} is a table that needs a name"
-        hint = did_you_mean(str(got), known)
-        return f"{_dotted(model, loc)}.name must be one of {', '.join(known)}. Got {got!r}{hint}"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "value_error":
-        return f"{_dotted(model, loc)}: {message}" if loc else message
-    got = item["input"]
-    hint = ""
-    if item["type"] == "literal_error":
-        words = [word.strip(" '") for word in item["ctx"]["expected"].replace(" or ", ",").split(",")]
-        hint = did_you_mean(str(got), words)
-    lowered = message[0].lower() + message[1:]
-    return f"{_dotted(model, loc)}: {lowered}. Got {got!r}{hint}"
+WORDS = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "tuple_type": "an array",
+    "list_type": "an array",
+}
 
 
-def _dotted(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
-    """The key as the user wrote it: pydantic puts the tag of a union into the location; it is left out."""
-    out: list[str] = []
-    for depth, part in enumerate(loc):
-        if isinstance(part, str) and _is_tag(model, loc[:depth], part):
-            continue
-        out.append(f"[{part}]" if isinstance(part, int) else str(part))
-    return ".".join(out).replace(".[", "[")
+class _Mistake:
+    """One error of pydantic, with its place as the user wrote it.
+
+    pydantic puts the arm of a union into the location (``fit.optimizer.sgd.lr``) and reports every arm of a union
+    that has no tag; here the arm is left out, and the arms share one sentence.
+    """
+
+    def __init__(self, model: type[BaseModel], item: Any) -> None:
+        self.kind: str = item["type"]
+        self.message: str = item["msg"]
+        self.context: dict[str, Any] = item.get("ctx", {})
+        self.input = item["input"]
+        self.keys: tuple[str | int, ...] = ()
+        self.inside: list[Any] = [model]  # what may stand at this place
+        self.above: list[Any] = []  # and at the one above it
+        self.of_key = False
+        labelled = False
+        for part in item["loc"]:
+            arms = [arm for kind in self.inside for arm in _arms(kind)]
+            if part == "[key]":
+                self.of_key = True
+            elif len(arms) > 1 and not labelled:
+                self.inside = [arm for arm in arms if _tag(arm) == part] or arms
+                labelled = True
+            else:
+                self.keys += (part,)
+                self.above = arms
+                self.inside = [found for arm in arms for found in _below(arm, part)]
+                labelled = False
+        self.items = 0
+        if self.kind == "missing" and isinstance(self.keys[-1], int):
+            # Of an array of fixed length, it is the array that is wrong.
+            self.items = max(len(get_args(kind)) for kind in self.above)
+            self.keys = self.keys[:-1]
+
+    @property
+    def path(self) -> str:
+        """The dotted key."""
+        return _dotted(self.keys)
+
+    def _wrong_type(self) -> bool:
+        return self.kind in WORDS or self.kind == "literal_error"
+
+    def counts(self, mistakes: list[_Mistake]) -> bool:
+        """Whether this tells the user more than the other mistakes at its place or below it."""
+        below = [other for other in mistakes if other.keys[: len(self.keys)] == self.keys and other is not self]
+        if self.kind == "too_short":  # counted without the items that are wrong themselves
+            return not any(len(other.keys) > len(self.keys) for other in below)
+        return not self._wrong_type() or all(other._wrong_type() and other.keys == self.keys for other in below)
+
+    def sentence(self, mistakes: list[_Mistake]) -> str:
+        """The mistake in words: the key, what is wanted, the value, and the mend if it is plain."""
+        if self.kind == "extra_forbidden":
+            fields = {name for kind in self.above if _is_model(kind) for name in kind.model_fields}
+            hint = did_you_mean(str(self.keys[-1]), fields) or f"; known here: {', '.join(sorted(fields))}"
+            return f"unknown key {self.path!r}{hint}"
+        if self.kind == "missing" and not self.items:
+            return f"{self.path!r} is missing"
+        if self.kind == "value_error":
+            message = self.message.removeprefix("Value error, ")
+            return f"{self.path}: {message}" if self.keys else message
+        if self.kind in ("union_tag_invalid", "union_tag_not_found"):
+            return self._name_wanted()
+        if self._wrong_type():
+            return self._type_wanted([other for other in mistakes if other.keys == self.keys])
+        return f"{self.path or 'it'} {self._wanted()}. Got {_shown(self.input)}"
+
+    def _wanted(self) -> str:
+        if self.items:
+            return f"must have {self.items} values"
+        if self.kind == "too_long":
+            return f"must have {self.context['max_length']} values"
+        if self.kind == "too_short":
+            return f"must have at least {self.context['min_length']} values"
+        words = self.message[0].lower() + self.message[1:]
+        return re.sub(r"^(input|string|tuple|dictionary) should ", "must ", words)
+
+    def _name_wanted(self) -> str:
+        known = [tag.strip(" '") for tag in self.context.get("expected_tags", "").split(",") if tag]
+        known = known or [tag for kind in self.inside for arm in _arms(kind) if (tag := _tag(arm))]
+        if self.kind == "union_tag_not_found":
+            return f"{self.path}.name is missing; it must be one of {', '.join(known)}"
+        got = self.input.get("name") if isinstance(self.input, dict) else self.context.get("tag")
+        hint = did_you_mean(got, known) if isinstance(got, str) else ""
+        return f"{self.path}.name must be one of {', '.join(known)}. Got {_shown(got)}{hint}"
+
+    def _type_wanted(self, same: list[_Mistake]) -> str:
+        wanted = [
+            other.context["expected"] if other.kind == "literal_error" else WORDS[other.kind] for other in same
+        ]
+        known = [word for text in wanted for word in re.findall(r"'(.*?)'", text)]
+        hint = ""
+        if isinstance(self.input, str):
+            tags = {tag for kind in self.inside for arm in _arms(kind) if (tag := _tag(arm))}
+            if self.input in tags:
+                hint = f"; did you mean {self.path}.name = {self.input!r}?"
+            else:
+                hint = did_you_mean(self.input, known)
+        subject = f"the key {self.path!r}" if self.of_key else self.path or "it"
+        return f"{subject} must be {', or '.join(dict.fromkeys(wanted))}. Got {_shown(self.input)}{hint}"
 
 
-def _is_tag(model: type[BaseModel], above: tuple[str | int, ...], part: str) -> bool:
-    return any(
-        _tag(candidate) == part and part not in candidate.model_fields for candidate in _models_at(model, above)
-    )
+def _dotted(keys: Sequence[str | int]) -> str:
+    return ".".join(f"[{key}]" if isinstance(key, int) else key for key in keys).replace(".[", "[")
 
 
-def _tag(model: type[BaseModel]) -> str | None:
-    field = model.model_fields.get("name")
+def _shown(value: Any) -> str:
+    """A value as TOML writes it, as far as that is short."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _arms(kind: Any) -> list[Any]:
+    """The types that one annotation allows, without None and without what is only annotated."""
+    if get_origin(kind) is Annotated:
+        return _arms(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [arm for inner in get_args(kind) for arm in _arms(inner)]
+    return [] if kind is type(None) else [kind]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _tag(kind: Any) -> str | None:
+    field = kind.model_fields.get("name") if _is_model(kind) else None
     args = get_args(field.annotation) if field is not None else ()
     return str(args[0]) if args and isinstance(args[0], str) else None
 
 
-def _models_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[BaseModel]]:
-    models = [model]
-    for part in loc:
-        inside: list[type[BaseModel]] = []
-        for candidate in models:
-            if isinstance(part, int) or _tag(candidate) == part:
-                inside.append(candidate)
-            elif part in candidate.model_fields:
-                inside.extend(_models_in(candidate.model_fields[part].annotation))
-        models = inside
-    return models
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) in (Union, UnionType, tuple, list, dict) or get_args(annotation):
-        return [found for arg in get_args(annotation) for found in _models_in(arg)]
+def _below(kind: Any, part: str | int) -> list[Any]:
+    """What may stand at a key or a place inside a value of this type."""
+    if _is_model(kind):
+        return [kind.model_fields[part].annotation] if part in kind.model_fields else []
+    args = get_args(kind)
+    if get_origin(kind) is dict:
+        return [args[1]]
+    if get_origin(kind) in (tuple, list):
+        at = part if isinstance(part, int) and part < len(args) and args[-1] is not Ellipsis else 0
+        return [args[at]]
     return []
-
-
-def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> set[str]:
-    return {name for candidate in _models_at(model, loc) for name in candidate.model_fields}

@@ -17,6 +17,7 @@ from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.predict import parameters
 
+Views = dict[str, Any]
 ALIGN = 16
 """Parameters start at multiples of 16 floats: 64 bytes, a cache line and the width of the vector units."""
 
@@ -58,6 +59,15 @@ class Layout:
                     end += -(-slots[-1].size // ALIGN) * ALIGN
         return cls(tuple(slots), biases, end)
 
+    def views(self, flat: Any) -> Views:
+        """Return the parameters by name as NDArrays on the memory of a flat numpy array or NDArray.
+
+        On a numpy array each is an NDArray of its own: MXNet's own views are refused by some operations of oneDNN
+        in prediction, which store a weight again in an order that suits them.
+        """
+        parts = {slot.name: flat[slot.start : slot.start + slot.size].reshape(slot.shape) for slot in self.slots}
+        return {name: shared(part) for name, part in parts.items()} if isinstance(flat, np.ndarray) else parts
+
     def pack(self, tensors: Tensors, into: npt.NDArray[np.float32]) -> None:
         """Copy named arrays into a flat buffer."""
         for slot in self.slots:
@@ -78,18 +88,18 @@ def shared(array: npt.NDArray[Any]) -> Any:
     return mx.nd.from_numpy(array[:], zero_copy=True)
 
 
-def bind(net: Any, layout: Layout, weights: Any, gradients: Any, context: Any) -> None:
-    """Let a network's parameters and gradients on one context be views of flat NDArrays there.
+def bind(net: Any, layout: Layout, weights: Views, gradients: Views, context: Any) -> None:
+    """Let a network's parameters and gradients on one context be given NDArrays, by name.
 
-    Gluon keeps one array a context in ``_data`` and ``_grad``; putting views there is what its own
-    ``_init_impl`` does with arrays of its own.
+    Gluon keeps one array a context in ``_data`` and ``_grad``; putting others there is what its own
+    ``_init_impl`` does.
     """
     named = parameters(net)
     for slot in layout.slots:
         parameter = named[slot.name]
         place = parameter.list_ctx().index(context)
-        parameter._data[place] = weights[slot.start : slot.start + slot.size].reshape(slot.shape)
-        parameter._grad[place] = gradients[slot.start : slot.start + slot.size].reshape(slot.shape)
+        parameter._data[place] = weights[slot.name]
+        parameter._grad[place] = gradients[slot.name]
         mx.autograd.mark_variables([parameter._data[place]], [parameter._grad[place]], ["write"])
 
 

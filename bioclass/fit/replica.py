@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from bioclass.backend import mx
 from bioclass.fit.flat import Layout, bind
-
-Images = npt.NDArray[np.float32]
+from bioclass.fit.task import Task
+from bioclass.networks import build
+from bioclass.predict import input_shape
 
 
 class _Loss(mx.gluon.HybridBlock):  # type: ignore[misc]
@@ -31,32 +32,39 @@ class _Loss(mx.gluon.HybridBlock):  # type: ignore[misc]
 
 
 class Replica:
-    """A network whose parameters on ``context`` are views of the flat ``weights`` and ``gradients``."""
+    """A network whose parameters on ``context`` lie in flat buffers, numpy arrays or NDArrays."""
 
     def __init__(self, net: Any, layout: Layout, weights: Any, gradients: Any, context: Any) -> None:
         self.net = net
         self.context = context
         self.weights = weights
         self.gradients = gradients
-        bind(net, layout, weights, gradients, context)
+        bind(net, layout, layout.views(weights), layout.views(gradients), context)
         self._loss = _Loss(net)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 
-    def gradient(self, x: Images, labels: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> Any:
+    def gradient(self, x: Any, labels: Any, weights: Any) -> Any:
         """Start computing the gradients of a part of a batch; return its loss, (1,), which is not waited for.
 
         Args:
-            x: (B, C, H, W) float32.
-            labels: (B,) float32, the classes.
-            weights: (B,) float32, the weight of each image in the loss.
+            x: NDArray (B, C, H, W) float32.
+            labels: NDArray (B,) float32, the classes.
+            weights: NDArray (B,) float32, the weight of each image in the loss.
         """
-        arrays = [mx.nd.array(value, ctx=self.context, dtype=np.float32) for value in (x, labels, weights)]
         with mx.autograd.record():
-            loss = self._loss(*arrays)
+            loss = self._loss(x, labels, weights)
         loss.backward()
         return loss
 
-    def scores(self, x: Images) -> npt.NDArray[np.float32]:
+    def scores(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the scores (B, K) of images (B, C, H, W), as in prediction."""
         scores: npt.NDArray[np.float32] = self.net(mx.nd.array(x, ctx=self.context)).asnumpy()
         return scores
+
+
+def new_network(task: Task, contexts: list[Any]) -> Any:
+    """Return the task's network on these contexts, with the weights that its seed gives."""
+    net = build(task.recipe.network, input_shape(task.plan), len(task.classes))
+    mx.random.seed(task.seed_at(0, 0))
+    net.initialize(ctx=contexts)
+    return net

@@ -74,7 +74,7 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
     train = np.flatnonzero(parts[used] == "train")
     devices = _devices(request, run, len(train), int(np.prod(images.shape[1:])), say)
     # Before anything imports MXNet.
-    set_threads(devices["threads"])
+    set_threads(devices["threads"], one_by_one=devices["device"] == "cpu")
     if run is not None:
         plan = run.plan
     elif request.recipe.preprocess.standardise:
@@ -132,7 +132,7 @@ def _devices(
     workers = request.workers or best_workers(cores, fit.batch_size, total)
     if workers > fit.batch_size:
         raise DeviceError(f"{workers} workers cannot share a batch of {fit.batch_size}: lower --workers.")
-    return {"device": device, "workers": workers, "threads": 1 if workers > 1 else cores}
+    return {"device": device, "workers": workers, "threads": 1}
 
 
 def best_workers(cores: int, batch_size: int, total_values: int) -> int:
@@ -153,11 +153,11 @@ def _trainer(
     recipe: Recipe, plan: Any, card: Card, images: Any, samples: Samples, train: Any, devices: dict[str, Any]
 ) -> tuple[Any, Any]:
     from bioclass.devices import contexts
-    from bioclass.fit.local import LocalTrainer
-    from bioclass.fit.shared import SharedTrainer
+    from bioclass.fit.contexts import ContextsTrainer
     from bioclass.fit.task import Task
+    from bioclass.fit.team import TeamTrainer
 
     task = Task(recipe, plan, card.class_names, images, samples.labels, train)
-    if devices["workers"] > 1:
-        return task, SharedTrainer(task, devices["workers"])
-    return task, LocalTrainer(task, contexts(devices["device"]))
+    if devices["device"] == "cpu":
+        return task, TeamTrainer(task, devices["workers"])
+    return task, ContextsTrainer(task, contexts(devices["device"]))

@@ -53,13 +53,25 @@ class Task:
         values = self.recipe.fit.batch_size * int(np.prod(input_shape(self.plan)))
         return int(np.clip(2_500_000 // values, 1, 50))
 
-    def batch(self, iteration: int, part: int, parts: int) -> Batch:
-        """Return part ``part`` of ``parts`` of a batch: images (B, C, H, W), labels (B,), weights (B,)."""
-        rows = self.train[self.stream.rows(iteration)]
-        rows = rows[part * len(rows) // parts : (part + 1) * len(rows) // parts]
-        labels = self.labels[rows]
-        x = preprocess.apply(self.plan, self.images[rows])
-        return x, labels.astype(np.float32), self.image_weights[labels]
+    def part(self, rows: Rows, index: int, parts: int) -> Rows:
+        """Return part ``index`` of ``parts`` of a batch's rows."""
+        return rows[index * len(rows) // parts : (index + 1) * len(rows) // parts]
+
+    def fill(self, batch: Batch, iteration: int, index: int, parts: int) -> None:
+        """Write a part of a batch into images (B, C, H, W), labels (B,) and weights (B,)."""
+        x, labels, weights = batch
+        rows = self.train[self.part(self.stream.rows(iteration), index, parts)]
+        preprocess.apply(self.plan, self.images[rows], out=x)
+        labels[:] = self.labels[rows]
+        weights[:] = self.image_weights[self.labels[rows]]
+
+    def batch(self, iteration: int, index: int, parts: int) -> Batch:
+        """Return a part of a batch as new arrays."""
+        size = len(self.part(self.stream.rows(iteration), index, parts))
+        shape = (size, *input_shape(self.plan))
+        batch = np.empty(shape, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
+        self.fill(batch, iteration, index, parts)
+        return batch
 
     def lr(self, iteration: int) -> float:
         """Return the learning rate of an iteration."""

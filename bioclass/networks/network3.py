@@ -32,11 +32,12 @@ class Network3(mx.gluon.nn.HybridSequential):  # type: ignore[misc]
         rows, columns = pooled_size(height, width, (first, second), spec.name)
         with self.name_scope():
             self.conv1 = convolution(first, 20, channels, "conv1")
-            self.relu1 = mx.gluon.nn.Activation("relu", prefix="relu1_")
+            # ReLU and the maximum commute: after pooling it has a quarter of the work.
             self.pool1 = pooling("pool1")
+            self.relu1 = mx.gluon.nn.Activation("relu", prefix="relu1_")
             self.conv2 = convolution(second, 40, 20, "conv2")
-            self.relu2 = mx.gluon.nn.Activation("relu", prefix="relu2_")
             self.pool2 = pooling("pool2")
+            self.relu2 = mx.gluon.nn.Activation("relu", prefix="relu2_")
             self.fc1 = dense(spec.hidden[0], 40 * rows * columns, "fc1", activation="relu")
             if spec.dropout > 0:
                 self.dropout1 = mx.gluon.nn.Dropout(spec.dropout, prefix="dropout1_")
