@@ -92,13 +92,17 @@ def evaluate_runs(
         RunError: a run is damaged, or the runs do not share their classes and test images.
     """
     check_part(part)
-    runs = [open_run(path) for path in paths]
     _refuse_twice(paths)
+    if out is not None and len(paths) == 1:
+        raise RunError(f"--out {out} is for the files of an ensemble: give several runs, or leave it out.")
+    runs = [open_run(path) for path in paths]
+    for run in runs:
+        run.verify()
+    _refuse_strangers(runs, part)
     data: dict[str, Samples] = {}
     models = [_evaluate_one(run, shelf, root, part, device, data, say) for run in runs]
     if len(models) == 1:
         return Evaluation(part, models, [], {})
-    _refuse_strangers(models)
     first = models[0]
     right = [model.probabilities.argmax(axis=1) == first.labels for model in models]
     comparisons = compare([str(model.run) for model in models], right)
@@ -109,12 +113,11 @@ def evaluate_runs(
             first.labels, vote.probabilities, first.classes, first.groups, predicted=vote.predicted
         )
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
             table = predictions_csv(first.ids, first.labels, first.classes, vote.probabilities, vote.predicted)
-            write_atomic(out / f"predictions-{method}.csv", table)
+            _write(out, {f"predictions-{method}.csv": table})
     result = Evaluation(part, models, comparisons, ensemble)
     if out is not None:
-        write_atomic(out / "metrics.json", _json(result.as_dict()))
+        _write(out, {"metrics.json": _json(result.as_dict())})
     return result
 
 
@@ -143,7 +146,7 @@ def _evaluate_one(
     data: dict[str, Samples],
     say: Callable[[str], None],
 ) -> Evaluated:
-    where = find_root(run.card, root, *_recorded_root(run))
+    where = find_root(run.card, root, run.recorded_root())
     key = f"{where}\n{run.card.to_toml()}"
     if key not in data:
         say(f"Reading {run.card.name}")
@@ -156,13 +159,12 @@ def _evaluate_one(
     groups = None if samples.groups is None else samples.groups[rows]
     metrics = measure(samples.labels[rows], probabilities, run.classes, groups)
     folder = run.path / "evaluation" / part
-    folder.mkdir(parents=True, exist_ok=True)
     table = predictions_csv(
         samples.ids[rows], samples.labels[rows], run.classes, probabilities, probabilities.argmax(axis=1)
     )
-    write_atomic(folder / "predictions.csv", table)
-    write_atomic(folder / "confusion.csv", _confusion_csv(metrics, run.classes))
-    write_atomic(folder / "metrics.json", _json({"part": part, **metrics.as_dict()}))
+    metrics_json = _json({"part": part, **metrics.as_dict()})
+    confusion = _confusion_csv(metrics, run.classes)
+    _write(folder, {"predictions.csv": table, "confusion.csv": confusion, "metrics.json": metrics_json})
     return Evaluated(
         run.path, run.classes, samples.ids[rows], samples.labels[rows], groups, probabilities, metrics, folder
     )
@@ -190,12 +192,6 @@ def _probabilities(
     return predictor.probabilities(images, rows)
 
 
-def _recorded_root(run: Run) -> list[Path]:
-    """Where the run was fitted, if that folder is on this machine."""
-    recorded = Path(str(run.environment.get("root", "")))
-    return [recorded] if recorded.is_dir() else []
-
-
 def _refuse_twice(paths: Sequence[Path]) -> None:
     real = [path.resolve() for path in paths]
     twice = [path for i, path in enumerate(real) if path in real[:i]]
@@ -203,17 +199,21 @@ def _refuse_twice(paths: Sequence[Path]) -> None:
         raise RunError(f"The run {twice[0]} is given twice: an ensemble wants different runs.")
 
 
-def _refuse_strangers(models: list[Evaluated]) -> None:
-    first = models[0]
-    for other in models[1:]:
+def _refuse_strangers(runs: Sequence[Run], part: str) -> None:
+    """Refuse runs that cannot be compared image by image; their splits tell, before anything is computed."""
+    first, *others = runs
+    rows = first.split.parts == part
+    for other in others:
         if other.classes != first.classes:
             raise RunError(
-                f"{first.run} and {other.run} have different classes: they cannot be compared or combined."
+                f"{first.path} and {other.path} have different classes: they cannot be compared or combined."
             )
-        if not np.array_equal(other.ids, first.ids) or not np.array_equal(other.labels, first.labels):
+        theirs = other.split.parts == part
+        alike = np.array_equal(other.split.ids[theirs], first.split.ids[rows])
+        if not alike or not np.array_equal(other.split.labels[theirs], first.split.labels[rows]):
             raise RunError(
-                f"{first.run} and {other.run} hold out different images: one may have trained on what the other is "
-                "tested on. Fit them with the same dataset and the same [split]."
+                f"{first.path} and {other.path} have different images in their {part} parts: one may have trained "
+                "on what the other is tested on. Fit them with the same dataset and the same [split]."
             )
 
 
@@ -224,6 +224,15 @@ def _confusion_csv(metrics: Metrics, classes: tuple[str, ...]) -> str:
     for name, row in zip(classes, metrics.confusion.tolist(), strict=True):
         writer.writerow([name, *row])
     return out.getvalue()
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomic(folder / name, content)
+    except OSError as problem:
+        raise RunError(f"The evaluation cannot be written into {folder}: {problem.strerror}.") from None
 
 
 def _json(document: dict[str, Any]) -> str:

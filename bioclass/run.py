@@ -66,13 +66,22 @@ class Run:
     @cached_property
     def split(self) -> SplitTable:
         """Which id is in which part."""
-        rows = list(csv.DictReader(io.StringIO(self._split.decode())))
         index = {name: i for i, name in enumerate(self.classes)}
-        return SplitTable(
-            np.array([row["id"] for row in rows], dtype=np.str_),
-            np.array([row["part"] for row in rows], dtype=np.str_),
-            np.array([index[row["label"]] for row in rows], dtype=np.int64),
-        )
+        try:
+            rows = list(csv.DictReader(io.StringIO(self._split.decode(), newline="")))
+            return SplitTable(
+                np.array([row["id"] for row in rows], dtype=np.str_),
+                np.array([check_part(row["part"]) for row in rows], dtype=np.str_),
+                np.array([index[row["label"]] for row in rows], dtype=np.int64),
+            )
+        except (ValueError, KeyError, csv.Error, RunError) as problem:
+            # Its digest is right, so it was not bioclass that wrote it.
+            raise RunError(f"{self.path / 'split.csv'} is not a split of this run's dataset: {problem}.") from None
+
+    def recorded_root(self) -> Path | None:
+        """Return the folder of the data that the run was fitted on, if there is one on this machine."""
+        root = Path(str(self.environment.get("root", "")))
+        return root if root.is_dir() else None
 
     def last(self) -> Checkpoint | None:
         """Return the state to resume from, or None if nothing was saved yet."""
@@ -92,13 +101,25 @@ class Run:
             )
         return checkpoint
 
+    def verify(self) -> None:
+        """Read everything that a fit saved; opening a run has read the documents alone.
+
+        Raises:
+            RunError: a file is damaged or missing, or nothing was saved yet.
+        """
+        self.best()
+        if self.last() is None:
+            raise RunError(
+                f"The run {self.path} has no last/manifest.json: its first epoch was not finished, or the folder is "
+                "not complete. Continue the fit with --resume, or copy the run again."
+            )
+        self.history()
+        _ = self.split
+
     def history(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that the last checkpoint has seen."""
         last = self.last()
-        if last is None:
-            return []
-        lines = history_lines(self.path, last)
-        return [json.loads(line) for line in lines]
+        return [] if last is None else [json.loads(line) for line in history_lines(self.path, last)]
 
     def match(self, samples: Samples) -> npt.NDArray[np.str_]:
         """Return the part of each of these samples, (N,), as the run's split has it.
@@ -139,20 +160,26 @@ def create_run(
     Raises:
         RunError: the folder exists already, or cannot be written.
     """
-    documents = {
+    texts = {
         "recipe.toml": recipe.to_toml(),
         "card.toml": card.to_toml(),
         "split.csv": _split_csv(samples, parts, card.class_names),
         "preprocess.json": plan.to_json(),
         "environment.json": json.dumps(environment, indent=2) + "\n",
     }
+    try:
+        documents = {name: text.encode() for name, text in texts.items()}
+    except UnicodeEncodeError as problem:
+        # Linux lets a file name be any bytes; a run folder is to be read anywhere.
+        line = problem.object[: problem.end].rpartition("\n")[2]
+        raise RunError(f"The name {line!r} of an image or class is not text: rename it.") from None
     refuse_existing(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
-        for name, text in documents.items():
-            write_atomic(temporary / name, text)
-        digests = {name: sha256(text.encode()) for name, text in documents.items()}
+        for name, data in documents.items():
+            write_atomic(temporary / name, data)
+        digests = {name: sha256(data) for name, data in documents.items()}
         write_sealed(temporary / "manifest.json", {"format": FORMAT, "version": VERSION, "files": digests})
         temporary.rename(path)
         sync_folder(path.parent)
@@ -177,10 +204,8 @@ def open_run(path: Path) -> Run:
     Raises:
         RunError: the folder is missing, foreign, of a newer version, or damaged.
     """
-    if not path.is_dir():
-        raise RunError(f"There is no run folder {path}.")
     if not (path / "manifest.json").is_file():
-        raise RunError(f"{path} is not a run folder of bioclass: it has no manifest.json.")
+        raise _no_run(path)
     manifest = read_sealed(path / "manifest.json")
     if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
         raise RunError(f"{path} is not a run folder of bioclass: its manifest.json is of something else.")
@@ -188,18 +213,35 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{path} was written as version {manifest.get('version')}; this bioclass reads {VERSION}.")
     try:
         data = {name: read_verified(path / name, manifest["files"][name]) for name in DOCUMENTS}
+        environment = json.loads(data["environment.json"])
+        if not isinstance(environment, dict):
+            raise ValueError("environment.json is not a table")
         return Run(
             path=path,
             recipe=validate(Recipe, parse_toml(data["recipe.toml"].decode()), "recipe.toml", RunError),
             card=parse_card(parse_toml(data["card.toml"].decode()), "card.toml"),
             plan=Plan.from_json(data["preprocess.json"].decode()),
-            environment=json.loads(data["environment.json"]),
+            environment=environment,
             _split=data["split.csv"],
         )
-    except (ValueError, KeyError, InputError) as problem:
-        if isinstance(problem, RunError):
-            raise
-        raise RunError(f"{path} is damaged: {problem}") from None
+    except RunError:
+        raise
+    except (ValueError, KeyError, RecursionError, InputError) as problem:
+        raise RunError(f"{path} is not a run of this bioclass: {str(problem).rstrip('.')}.") from None
+
+
+def _no_run(path: Path) -> RunError:
+    """The error for a path that is no run folder, with the run folders that may have been meant."""
+    if path.is_file():
+        return RunError(f"{path} is a file; a run folder is wanted.")
+    if not path.is_dir():
+        usual = Path("runs") / path
+        hint = f" Did you mean {usual}?" if (usual / "manifest.json").is_file() else ""
+        return RunError(f"There is no run folder {path}.{hint}")
+    inside = sorted(str(found.parent) for found in path.glob("*/manifest.json"))
+    runs = [name for name in inside if Path(name).name not in ("best", "last")]
+    hint = f" It holds the runs {', '.join(runs[:5])}{' and more' if len(runs) > 5 else ''}." if runs else ""
+    return RunError(f"{path} is not a run folder of bioclass: it has no manifest.json.{hint}")
 
 
 @contextmanager
@@ -223,12 +265,17 @@ def history_lines(path: Path, last: Checkpoint) -> list[str]:
     Raises:
         RunError: they are missing or not as they were written.
     """
-    count = int(last.state["records"])
     file = path / "history.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)[:count] if file.is_file() else []
-    if sha256("".join(lines).encode()) != last.state["history"]:
+    count, digest = last.state.get("records"), last.state.get("history")
+    if not isinstance(count, int):
+        raise RunError(f"{path / 'last'} is not a checkpoint of bioclass: it counts no records of a history.")
+    try:
+        lines = file.read_bytes().splitlines(keepends=True)[:count] if file.is_file() else []
+    except OSError as problem:
+        raise RunError(f"{file} cannot be read: {problem.strerror}.") from None
+    if sha256(b"".join(lines)) != digest:
         raise RunError(f"{file} is damaged or was edited: it does not fit the digest in last/manifest.json.")
-    return lines
+    return [line.decode() for line in lines]
 
 
 def _split_csv(samples: Samples, parts: npt.NDArray[np.str_], classes: tuple[str, ...]) -> str:

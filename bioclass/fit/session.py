@@ -62,8 +62,7 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
         refuse_existing(request.run)
     run = _reopen(request) if resume else None
     card = run.card if run is not None else shelf.card(request.recipe.dataset, request.recipe_folder)
-    recorded = run.environment["root"] if run is not None else None
-    root = find_root(card, request.root, request.recipe.root, recorded)
+    root = find_root(card, request.root, request.recipe.root, run.recorded_root() if run else None)
     say(f"Reading {card.name}" if card.format is None else f"Reading {card.name} from {root}")
     samples = load_samples(card, root, shelf)
     parts = run.match(samples) if run else split_samples(samples, request.recipe.split, card.class_names)

@@ -1,0 +1,173 @@
+"""A fit that is killed, at whatever moment, and resumed ends as one that was left alone: the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FIT = ["fit", "mnist-network3", "--resume", "--set", "dataset=digits", "--set", "preprocess.size=[16,16]"]
+FIT += ["--set", "network.hidden=[24,24]", "--set", "fit.batch_size=8", "--set", "fit.epochs=3"]
+FIT += ["--set", "split.validation=0.2", "--set", "fit.optimizer.momentum=0.5", "--device", "cpu"]
+
+# Runs the command line, saving after every segment, and kills itself at the n-th call of a function.
+WRAPPER = """
+import os, pathlib, signal, sys
+from bioclass.fit import loop, task
+loop.SAVE_EVERY = 0
+where, when, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+owner = {"fill": task.Task, "replace": pathlib.Path, "unlink": pathlib.Path, "open": pathlib.Path}[where]
+name, original, calls = where, getattr(owner, where), 0
+def deadly(self, *args, **kwargs):
+    global calls
+    # Calls before the training starts are not the fit's.
+    calls += where == "fill" or ".tmp" in str(self) or "safetensors" in str(self) or "history" in str(self)
+    if when == "before" and calls == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(self, *args, **kwargs)
+    if when == "after" and calls == count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+if count:
+    setattr(owner, name, deadly)
+sys.argv = ["bioclass", *sys.argv[4:]]
+from bioclass.cli import main
+main()
+"""
+
+
+def launch(
+    run: Path, *options: str, kill: tuple[str, str, int] = ("fill", "before", 0), **popen
+) -> subprocess.Popen:
+    where, when, count = kill
+    command = [sys.executable, "-c", WRAPPER, where, when, str(count), *FIT, "--run", str(run), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
+
+
+def finish(run: Path, *options: str) -> str:
+    process = launch(run, *options)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out
+
+
+def outcome(run: Path) -> dict[str, bytes]:
+    """Everything that must be equal: weights, optimizer state, history, the split."""
+    files = [
+        *run.glob("best/*"),
+        *run.glob("last/*"),
+        run / "history.jsonl",
+        run / "split.csv",
+        run / "recipe.toml",
+    ]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("alone") / "run"
+    finish(run, "--workers", "1")
+    return run
+
+
+def test_killed_again_and_again_ends_with_the_same_bits(left_alone, tmp_path):
+    run = tmp_path / "run"
+    points = [
+        ("replace", "before", 2),  # the run folder is not there yet
+        ("fill", "before", 20),  # nothing was ever saved
+        ("replace", "before", 9),  # within the writing of a checkpoint
+        ("replace", "after", 10),
+        ("unlink", "after", 5),  # between a checkpoint and the removal of the one before
+        ("fill", "before", 75),  # within a segment
+        ("open", "after", 8),  # a file just opened, with nothing in it
+        ("replace", "after", 13),
+    ]
+    for kill in points:
+        process = launch(run, "--workers", "1", kill=kill)
+        _, err = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"{kill} came too late: {err}"
+    finish(run, "--workers", "1")
+    expected, found = outcome(left_alone), outcome(run)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    assert not [path for path in run.rglob("*.tmp")]
+
+
+def test_two_processes_killed_and_resumed(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(whole, "--workers", "2")
+    process = launch(killed, "--workers", "2", kill=("fill", "before", 130))
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert json.loads((killed / "last" / "manifest.json").read_text())["state"]["iteration"] == 100
+    # Without --workers the run goes on with as many as it was started with.
+    finish(killed)
+    assert outcome(killed) == outcome(whole)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_saves_and_says_how_to_go_on(left_alone, tmp_path, number):
+    run = tmp_path / "run"
+    workers = "1" if number == signal.SIGTERM else "2"
+    process = launch(run, "--workers", workers, start_new_session=True)
+    wait_for(run / "last" / "manifest.json")
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does: to every process
+    else:
+        process.send_signal(number)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert "Stopped at iteration" in err and "--resume" in err and str(run) in err
+    assert "Traceback" not in err
+    finish(run)
+    if workers == "1":
+        assert outcome(run) == outcome(left_alone)
+
+
+def test_a_finished_run_stays_as_it_is(left_alone):
+    before = outcome(left_alone)
+    assert "Finished" in finish(left_alone)
+    assert outcome(left_alone) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--set", "fit.batch_size=9"], "fit.batch_size: 8 in the run, 9 now"),
+        (["--seed", "4"], "seed: 0 in the run, 4 now"),
+        (["--set", "fit.sampling=balanced"], "fit.sampling: 'shuffled' in the run, 'balanced' now"),
+        (["--workers", "2"], "--workers 1; with 2"),
+        (["--device", "cpu:0,1"], "--device"),
+    ],
+)
+def test_a_changed_recipe_is_refused_by_key(left_alone, options, says):
+    before = outcome(left_alone)
+    process = launch(left_alone, *options)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert says in err and "Traceback" not in err
+    assert outcome(left_alone) == before
+
+
+def test_two_fits_of_one_run_at_a_time_are_refused(tmp_path):
+    run = tmp_path / "run"
+    first = launch(run, "--workers", "1", "--set", "fit.epochs=50")
+    wait_for(run / "last" / "manifest.json")
+    second = launch(run, "--workers", "1", "--set", "fit.epochs=50")
+    _, err = second.communicate()
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2 and "another process" in err
