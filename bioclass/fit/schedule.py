@@ -22,7 +22,8 @@ def _policy(schedule: Schedule, iteration: int, total: int) -> float:
     if isinstance(schedule, Inverse):
         return float((1 + schedule.gamma * iteration) ** -schedule.power)
     if isinstance(schedule, Steps):
-        return float(schedule.factor ** sum(iteration >= share * total for share in schedule.at))
+        # Rounded, because 0.07 x 100 is a little more than 7 in binary.
+        return float(schedule.factor ** sum(iteration >= round(share * total, 6) for share in schedule.at))
     if isinstance(schedule, Cosine):
         down = 0.5 * (1 + math.cos(math.pi * iteration / total))
         return schedule.final + (1 - schedule.final) * down

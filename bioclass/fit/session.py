@@ -24,6 +24,9 @@ from bioclass.split import split_samples
 SHARED_VALUES = 150_000_000
 """Input values in a whole training from which worker processes repay their start of two to three seconds."""
 
+LEAST_PART = 16
+"""Images of a batch that a worker must have for the exchange to cost less than it brings."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -126,19 +129,28 @@ def _devices(
         if request.workers not in (None, 1):
             raise DeviceError(f"--workers goes with --device cpu. Got --device {device}.")
         return {"device": device, "workers": 1, "threads": cores}
-    fit = request.recipe.fit
-    total = (fit.iterations * fit.batch_size if fit.iterations else (fit.epochs or 1) * images) * values
-    workers = request.workers or best_workers(cores, fit.batch_size, total)
-    if workers > fit.batch_size:
-        raise DeviceError(f"{workers} workers cannot share a batch of {fit.batch_size}: lower --workers.")
+    workers = request.workers or best_workers(request.recipe, cores, images, values)
+    if workers > request.recipe.fit.batch_size:
+        raise DeviceError(
+            f"{workers} workers cannot share a batch of {request.recipe.fit.batch_size}: lower --workers."
+        )
     return {"device": device, "workers": workers, "threads": 1}
 
 
-def best_workers(cores: int, batch_size: int, total_values: int) -> int:
-    """Return how many processes should share a batch: one a core, if each has enough to do."""
-    if total_values < SHARED_VALUES:
+def best_workers(recipe: Recipe, cores: int, images: int, values: int) -> int:
+    """Return how many processes should share a batch: one a core, if each has enough to do.
+
+    Args:
+        recipe: batch size and length of the training.
+        cores: processors to use.
+        images: number of training images.
+        values: values in one image.
+    """
+    fit = recipe.fit
+    total = (fit.iterations * fit.batch_size if fit.iterations else (fit.epochs or 1) * images) * values
+    if total < SHARED_VALUES:
         return 1
-    return max(1, min(cores, batch_size // 16))
+    return max(1, min(cores, fit.batch_size // LEAST_PART))
 
 
 def _create(
