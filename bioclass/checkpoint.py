@@ -37,7 +37,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors], state: dict[st
     folder.mkdir(exist_ok=True)
     files = {}
     for kind, arrays in tensors.items():
-        data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
         digest = sha256(data)
         # With the digest in its name, no file that the old manifest names is ever overwritten.
         name = f"{kind}-{state['iteration']:08d}-{digest[:8]}.safetensors"

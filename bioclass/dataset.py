@@ -143,6 +143,10 @@ def _fetch(file: File, mirror: str, root: Path) -> None:
             raise ValueError(f"its content has the sha256 {found[:12]}..., not {file.sha256[:12]}...")
         place = root / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
+        # Temporary files are their owner's only; data is for everyone that the umask allows.
+        umask = os.umask(0)
+        os.umask(umask)
+        path.chmod(0o666 & ~umask)
         path.replace(place)
 
 
@@ -158,7 +162,9 @@ def content_digest(path: Path, gzipped: bool) -> str:
 
 def _short(problem: Exception) -> str:
     text = str(problem).split("\n")[0]
-    if "IncompleteRead" in text or "Connection broken" in text or isinstance(problem, EOFError):
+    if isinstance(problem, EOFError):
+        return "its content is cut short"
+    if "IncompleteRead" in text or "Connection broken" in text:
         return "the connection broke off"
     if "resolve" in text or "Max retries" in text or "Connection" in text:
         return "no connection"

@@ -16,14 +16,40 @@ from bioclass.errors import ImageError, RunError
 from bioclass.networks import build
 from bioclass.networks.blocks import use_blocks, vector_block
 from bioclass.preprocess import Plan
+from bioclass.recipe import Network
 from bioclass.run import Run
 
 BATCH = 256
 Probabilities = npt.NDArray[np.float64]
 
 
+class Scorer:
+    """A network that only predicts, on one context, with weights of its own.
+
+    In prediction oneDNN may store a weight again, in place, in an order that suits it; memory that training
+    reads too must not be given to it.
+    """
+
+    def __init__(self, network: Network, shape: tuple[int, int, int], classes: int, context: Any) -> None:
+        self.context = context
+        self.net = build(network, shape, classes)
+        self.net.initialize(ctx=context)
+        if context.device_type == "cpu":
+            use_blocks(self.net, vector_block())
+        self.net.hybridize(static_alloc=True, static_shape=True)
+
+    def load(self, weights: Tensors, source: Path) -> None:
+        """Take over named weights, or raise RunError, as :func:`set_weights`."""
+        set_weights(self.net, weights, source)
+
+    def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the scores (B, K) of images (B, C, H, W)."""
+        scores: npt.NDArray[np.float32] = self.net(mx.nd.array(x, ctx=self.context)).asnumpy()
+        return scores
+
+
 class Predictor:
-    """A network with a run's best weights on one device.
+    """A run's best weights on one context.
 
     Raises:
         RunError: the run has no weights, or they do not fit its network.
@@ -31,21 +57,17 @@ class Predictor:
 
     def __init__(self, run: Run, context: Any) -> None:
         self.run = run
-        self.context = context
-        self.net = build(run.recipe.network, input_shape(run.plan), len(run.classes))
-        self.net.initialize(ctx=context)
-        set_weights(self.net, run.best().tensors["weights"], run.path / "best")
-        if context.device_type == "cpu":
-            use_blocks(self.net, vector_block())
-        self.net.hybridize(static_alloc=True, static_shape=True)
+        self._scorer = Scorer(run.recipe.network, input_shape(run.plan), len(run.classes), context)
+        weights = run.best().tensors.get("weights")
+        if weights is None:
+            raise RunError(f"{run.path / 'best'} holds no weights: it is not a checkpoint of bioclass.")
+        self._scorer.load(weights, run.path / "best")
 
     def probabilities(self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None) -> Probabilities:
         """Return the probabilities (N, K) of stored images (N, H, W, C), or of these rows of them."""
         rows = np.arange(len(images)) if rows is None else rows
         size = min(BATCH, max(1, len(rows)))
-        return infer(
-            lambda x: self.net(mx.nd.array(x, ctx=self.context)).asnumpy(), self.run.plan, images, rows, size
-        )
+        return infer(self._scorer, self.run.plan, images, rows, size)
 
     def files(self, paths: Sequence[Path]) -> Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]:
         """Yield every file with its probabilities (K,), or with the error for which it could not be used."""
@@ -102,7 +124,8 @@ def set_weights(net: Any, weights: Tensors, source: Path) -> None:
     """Set every parameter of a network.
 
     Raises:
-        RunError: a parameter is missing, unknown, or of another shape; the message names it.
+        RunError: a parameter is missing, unknown, or of another shape or type; the message names it, and the
+            network is as it was.
     """
     own = parameters(net)
     missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
@@ -115,7 +138,10 @@ def set_weights(net: Any, weights: Tensors, source: Path) -> None:
             raise RunError(
                 f"{source} does not fit its network: {name} is {weights[name].shape}, not {tuple(parameter.shape)}."
             )
-        parameter.set_data(mx.nd.array(weights[name], dtype=weights[name].dtype))
+        if weights[name].dtype != np.float32:
+            raise RunError(f"{source} does not fit its network: {name} is {weights[name].dtype}, not float32.")
+    for name, parameter in own.items():
+        parameter.set_data(mx.nd.array(weights[name]))
 
 
 def parameters(net: Any) -> dict[str, Any]:

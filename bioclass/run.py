@@ -110,8 +110,8 @@ class Run:
         self.best()
         if self.last() is None:
             raise RunError(
-                f"The run {self.path} has no last/manifest.json: its first epoch was not finished, or the folder is "
-                "not complete. Continue the fit with --resume, or copy the run again."
+                f"The run {self.path} has no last/manifest.json: its first epoch was not finished, or the folder "
+                "is not complete. Continue the fit with --resume, or copy the run again."
             )
         self.history()
         _ = self.split
@@ -119,7 +119,10 @@ class Run:
     def history(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that the last checkpoint has seen."""
         last = self.last()
-        return [] if last is None else [json.loads(line) for line in history_lines(self.path, last)]
+        try:
+            return [] if last is None else [json.loads(line) for line in history_lines(self.path, last)]
+        except (ValueError, RecursionError):
+            raise RunError(f"{self.path / 'history.jsonl'} is not the history that bioclass writes.") from None
 
     def match(self, samples: Samples) -> npt.NDArray[np.str_]:
         """Return the part of each of these samples, (N,), as the run's split has it.
@@ -273,7 +276,7 @@ def history_lines(path: Path, last: Checkpoint) -> list[str]:
         lines = file.read_bytes().splitlines(keepends=True)[:count] if file.is_file() else []
     except OSError as problem:
         raise RunError(f"{file} cannot be read: {problem.strerror}.") from None
-    if sha256(b"".join(lines)) != digest:
+    if len(lines) != count or sha256(b"".join(lines)) != digest:
         raise RunError(f"{file} is damaged or was edited: it does not fit the digest in last/manifest.json.")
     return [line.decode() for line in lines]
 

@@ -131,8 +131,14 @@ def _label_indices(labels: Any, classes: Sequence[str], ids: npt.NDArray[np.str_
         raise DatasetError(f"Labels must be (N,), one an image. Got the shape {array.shape}.")
     if array.dtype.kind == "O" and all(isinstance(item, int | np.integer) for item in array):
         array = array.astype(np.int64)
-    whole = array.dtype.kind == "f" and np.all(np.isfinite(array)) and np.all(array == np.floor(array))
-    if array.dtype.kind in "iu" or whole:
+    if array.dtype.kind == "f":
+        broken = np.flatnonzero(~np.isfinite(array) | (array != np.floor(array)))
+        if len(broken):
+            raise DatasetError(
+                f"Labels must be class names or whole numbers. Got {array[broken[0]]:g} for {ids[broken[0]]!r} "
+                f"({len(broken)} such label(s))."
+            )
+    if array.dtype.kind in "iuf":
         indices = array.astype(np.int64)
         bad = np.flatnonzero((indices < 0) | (indices >= len(classes)))
         if len(bad):

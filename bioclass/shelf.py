@@ -149,7 +149,7 @@ def card_of_folder(folder: Path) -> Card:
         names = _class_folders(folder / "train")
     if len(names) < 2:
         raise DatasetError(
-            f"{folder} holds {len(names)} class folders; a dataset needs one folder of images for each of "
+            f"{folder} holds {len(names)} class folder(s); a dataset needs one folder of images for each of "
             "at least two classes."
         )
     stem = re.sub("[^A-Za-z0-9._-]", "-", folder.resolve().name)

@@ -96,7 +96,7 @@ def _stratified_groups(
     alone = np.flatnonzero((counts > 0).sum(axis=0) < 2)
     if len(alone):
         raise DatasetError(
-            f"All images of the class {classes[present[alone[0]]]!r} are of one group, "
+            f"The images to share of the class {classes[present[alone[0]]]!r} are all of one group, "
             f"{groups[label_of == alone[0]][0]!r}: a {part} part needs groups on both sides. Add another group, or "
             "leave the class out of the card."
         )

@@ -152,6 +152,8 @@ class _Mistake:
         if self.kind == "value_error":
             message = self.message.removeprefix("Value error, ")
             return f"{self.path}: {message}" if self.keys else message
+        if self.kind == "json_invalid":  # TOML never holds a lone surrogate, a command line may
+            return "a value of --set is not text in UTF-8"
         if self.kind in ("union_tag_invalid", "union_tag_not_found"):
             return self._name_wanted()
         if self._wrong_type():

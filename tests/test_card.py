@@ -80,7 +80,10 @@ def test_toml_round_trip(path, load):
         (BASE + "licens = 'x'\n", "unknown key 'licens'; did you mean 'licence'?"),
         (BASE + "format = { name = 'foldr' }\n", "Got 'foldr'; did you mean 'folder'?"),
         (BASE + "format = { file = 'x' }\n", "format.name is missing; it must be one of folder, table, npz, idx"),
-        (BASE + "format = 'folder'\n", "format must be a table. Got 'folder'; did you mean format.name = 'folder'?"),
+        (
+            BASE + "format = 'folder'\n",
+            "format must be a table. Got 'folder'; did you mean format.name = 'folder'?",
+        ),
         (BASE + "format = { name = 'table', lable = 'x' }\n", "unknown key 'format.lable'; did you mean 'label'?"),
         (BASE + "format = { name = 'npz', parts = { a = 'tran' } }\n", "format.parts.a must be 'train',"),
         (BASE + "counts = { al = 3 }\n", "the key 'counts.al' must be 'all', 'train', 'validation' or 'test'"),
@@ -124,11 +127,13 @@ def test_a_file_outside_the_dataset_folder_is_refused(mistakes, name):
 
 
 def test_a_file_in_a_folder_of_the_dataset(load):
-    assert load(BASE + f'files = [{{ name = "raw/a..b.gz", sha256 = "{DIGEST}" }}]\n').files[0].name == "raw/a..b.gz"
+    assert (
+        load(BASE + f'files = [{{ name = "raw/a..b.gz", sha256 = "{DIGEST}" }}]\n').files[0].name == "raw/a..b.gz"
+    )
 
 
 def test_the_source_is_named(tmp_path):
-    with pytest.raises(CardError, match="^A card of mine has"):
+    with pytest.raises(CardError, match=r"^A card of mine has"):
         parse_card({}, "A card of mine")
     with pytest.raises(CardError, match="There is no file"):
         load_card(tmp_path / "none.toml")

@@ -249,7 +249,7 @@ def test_listing_runs_no_code(tmp_path):
 def test_an_adapter_may_hold_dataclasses(tmp_path):
     card(tmp_path, "pets")
     text = (
-        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Row:\n    x: int\n"
+        "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass Row:\n    x: int\n"
     )
     adapter(tmp_path, "pets", "rows", text + ADAPTER)
     assert mark(Shelf.of([tmp_path]), "pets") == "rows"

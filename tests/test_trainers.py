@@ -185,6 +185,19 @@ def test_probabilities_are_shared_out_and_come_back_in_order():
     two.close()
 
 
+def test_predicting_leaves_the_training_alone():
+    """oneDNN stores weights again in place when it predicts, if their channels suit it: 32 and 64 do."""
+    work = task(recipe({"name": "dropconnect", "fc1": 6}, optimizer=SGD))
+    quiet, asked = TeamTrainer(work, 1), TeamTrainer(work, 1)
+    for start in range(0, 9, 3):
+        quiet.train(start, start + 3)
+        asked.train(start, start + 3)
+        before = asked.tensors()
+        asked.probabilities(np.arange(20))
+        assert_same_bits(asked.tensors(), before)
+    assert_same_bits(asked.tensors(), quiet.tensors())
+
+
 def test_a_dead_worker_is_one_clear_error_not_a_hang():
     trainer = TeamTrainer(task(recipe()), 2)
     trainer.train(0, 1)

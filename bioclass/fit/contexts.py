@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy.typing as npt
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout
-from bioclass.fit.replica import Replica, new_network
+from bioclass.fit.replica import Replica, new_network, new_scorer, probabilities
 from bioclass.fit.task import Rows, Task
 from bioclass.fit.update import ContextUpdate, state_count
-from bioclass.predict import BATCH, get_weights, infer, set_weights
+from bioclass.predict import get_weights
 
 
 class ContextsTrainer:
@@ -35,9 +34,7 @@ class ContextsTrainer:
         optimizer = task.recipe.fit.optimizer
         self.states = [mx.nd.zeros(self.layout.length, ctx=contexts[0]) for _ in range(state_count(optimizer))]
         first = self.replicas[0]
-        # Prediction has a network of its own: see Layout.views on MXNet's views.
-        self._predicting = new_network(task, contexts[:1])
-        self._predicting.hybridize(static_alloc=True, static_shape=True)
+        self._scorer = new_scorer(task, contexts[0])
         self.update = ContextUpdate(optimizer, self.layout, first.weights, first.gradients, self.states)
 
     def train(self, start: int, end: int) -> float:
@@ -50,14 +47,7 @@ class ContextsTrainer:
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the probabilities (N, K) of some rows of the task's images."""
-        set_weights(self._predicting, self.tensors()["weights"], Path("the training"))
-        context = self.contexts[0]
-
-        def scores(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            answer: npt.NDArray[np.float32] = self._predicting(mx.nd.array(x, ctx=context)).asnumpy()
-            return answer
-
-        return infer(scores, self.task.plan, self.task.images, rows, BATCH)
+        return probabilities(self.task, self._scorer, self.tensors()["weights"], rows)
 
     def tensors(self) -> dict[str, Tensors]:
         """Return copies of the "weights" by name and of the "optimizer" state."""

@@ -62,8 +62,7 @@ class Layout:
     def views(self, flat: Any) -> Views:
         """Return the parameters by name as NDArrays on the memory of a flat numpy array or NDArray.
 
-        On a numpy array each is an NDArray of its own: MXNet's own views are refused by some operations of oneDNN
-        in prediction, which store a weight again in an order that suits them.
+        On a numpy array each is an NDArray of its own, with which all operations deal as with any other.
         """
         parts = {slot.name: flat[slot.start : slot.start + slot.size].reshape(slot.shape) for slot in self.slots}
         return {name: shared(part) for name, part in parts.items()} if isinstance(flat, np.ndarray) else parts

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from bioclass.backend import mx
 from bioclass.fit.flat import Layout, shared, shares
 from bioclass.fit.memory import LINE, Region, aligned
-from bioclass.fit.replica import Replica, new_network
+from bioclass.fit.replica import Replica, new_network, new_scorer, probabilities
 from bioclass.fit.task import Rows, Task
 from bioclass.fit.update import HostUpdate
 from bioclass.networks.blocks import use_blocks, vector_block
-from bioclass.predict import BATCH, infer, input_shape
+from bioclass.predict import input_shape
 
 SPIN, YIELD = 500, 20_000
 """How often a worker that waits looks again at once, and then gives its turn away, before it sleeps."""
@@ -41,7 +41,8 @@ class Member:
         self._phase = 0
         net = new_network(task, [mx.cpu()])
         use_blocks(net, vector_block())
-        layout = Layout.of(net)
+        self._layout = layout = Layout.of(net)
+        self._scorer = new_scorer(task, mx.cpu())
         self.replica = Replica(net, layout, region.weights, region.gradients[index], mx.cpu())
         start, end = shares(layout.length, workers)[index]
         self.update = HostUpdate(
@@ -74,7 +75,7 @@ class Member:
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the probabilities (N, K) of some rows of the task's images."""
-        return infer(self.replica.scores, self.task.plan, self.task.images, rows, BATCH)
+        return probabilities(self.task, self._scorer, self._layout.unpack(self.region.weights), rows)
 
     def meet(self) -> None:
         """Wait until every worker has come this far."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bioclass.backend import mx
+from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
-from bioclass.fit.task import Task
+from bioclass.fit.task import Rows, Task
 from bioclass.networks import build
-from bioclass.predict import input_shape
+from bioclass.predict import BATCH, Scorer, infer, input_shape
 
 
 class _Loss(mx.gluon.HybridBlock):  # type: ignore[misc]
@@ -56,11 +58,6 @@ class Replica:
         loss.backward()
         return loss
 
-    def scores(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the scores (B, K) of images (B, C, H, W), as in prediction."""
-        scores: npt.NDArray[np.float32] = self.net(mx.nd.array(x, ctx=self.context)).asnumpy()
-        return scores
-
 
 def new_network(task: Task, contexts: list[Any]) -> Any:
     """Return the task's network on these contexts, with the weights that its seed gives."""
@@ -68,3 +65,14 @@ def new_network(task: Task, contexts: list[Any]) -> Any:
     mx.random.seed(task.seed_at(0, 0))
     net.initialize(ctx=contexts)
     return net
+
+
+def new_scorer(task: Task, context: Any) -> Scorer:
+    """Return a network of the task's for prediction; see :class:`~bioclass.predict.Scorer` on why it is another."""
+    return Scorer(task.recipe.network, input_shape(task.plan), len(task.classes), context)
+
+
+def probabilities(task: Task, scorer: Scorer, weights: Tensors, rows: Rows) -> npt.NDArray[np.float64]:
+    """Return the probabilities (N, K) that these weights give to some rows of the task's images."""
+    scorer.load(weights, Path("the training"))
+    return infer(scorer, task.plan, task.images, rows, BATCH)
