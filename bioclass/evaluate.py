@@ -99,8 +99,8 @@ def evaluate_runs(
     for run in runs:
         run.verify()
     _refuse_strangers(runs, part)
-    data: dict[str, Samples] = {}
-    models = [_evaluate_one(run, shelf, root, part, device, data, say) for run in runs]
+    data = _Data(shelf, say)
+    models = [_evaluate_one(run, root, part, device, data, say) for run in runs]
     if len(models) == 1:
         return Evaluation(part, models, [], {})
     first = models[0]
@@ -139,23 +139,17 @@ def predictions_csv(
 
 def _evaluate_one(
     run: Run,
-    shelf: Shelf,
     root: Path | None,
     part: str,
     device: str,
-    data: dict[str, Samples],
+    data: _Data,
     say: Callable[[str], None],
 ) -> Evaluated:
-    where = find_root(run.card, root, run.recorded_root())
-    key = f"{where}\n{run.card.to_toml()}"
-    if key not in data:
-        say(f"Reading {run.card.name}")
-        data[key] = load_samples(run.card, where, shelf)
-    samples = data[key]
+    samples = data.samples(run, root)
     rows = np.flatnonzero(run.match(samples) == part)
     if len(rows) == 0:
         raise RunError(f"The run {run.path} has no {part} part.")
-    probabilities = _probabilities(run, samples, rows, device, say)
+    probabilities = _probabilities(run, samples, rows, device, data, say)
     groups = None if samples.groups is None else samples.groups[rows]
     metrics = measure(samples.labels[rows], probabilities, run.classes, groups)
     folder = run.path / "evaluation" / part
@@ -170,8 +164,39 @@ def _evaluate_one(
     )
 
 
+class _Data:
+    """What the runs of one evaluation share: samples by card and root, and one set of prepared images."""
+
+    def __init__(self, shelf: Shelf, say: Callable[[str], None]) -> None:
+        self._shelf = shelf
+        self._say = say
+        self._samples: dict[tuple[Path, str], Samples] = {}
+        self._prepared: tuple[Any, npt.NDArray[Any], Plan] | None = None
+
+    def samples(self, run: Run, root: Path | None) -> Samples:
+        where = find_root(run.card, root, run.recorded_root())
+        key = (where, run.card.to_toml())
+        if key not in self._samples:
+            self._say(f"Reading {run.card.name}")
+            self._samples[key] = load_samples(run.card, where, self._shelf)
+        return self._samples[key]
+
+    def prepared(
+        self, run: Run, samples: Samples, rows: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp], Plan]:
+        """Return images of one size, which of them are the wanted rows, and how they were made."""
+        # Where every image costs a step, only those that are wanted take it; else an array stays where it is.
+        chosen = isinstance(samples.images, list) or run.recipe.preprocess.size is not None
+        key = (id(samples), run.recipe.preprocess, rows.tobytes() if chosen else None)
+        if self._prepared is None or self._prepared[0] != key:
+            wanted = samples.take(rows) if chosen else samples
+            self._prepared = (key, *prepare(wanted, run.recipe.preprocess, run.card))
+        _, images, plan = self._prepared
+        return images, np.arange(len(rows)) if chosen else rows, plan
+
+
 def _probabilities(
-    run: Run, samples: Samples, rows: npt.NDArray[np.intp], device: str, say: Callable[[str], None]
+    run: Run, samples: Samples, rows: npt.NDArray[np.intp], device: str, data: _Data, say: Callable[[str], None]
 ) -> npt.NDArray[np.float64]:
     from bioclass.devices import choose
 
@@ -182,9 +207,7 @@ def _probabilities(
 
     say(f"Evaluating {run.path} on {len(rows)} images")
     predictor = Predictor(run, contexts(name)[0])
-    if isinstance(samples.images, list):
-        samples, rows = samples.take(rows), np.arange(len(rows))
-    images, plan = prepare(samples, run.recipe.preprocess, run.card)
+    images, rows, plan = data.prepared(run, samples, rows)
     if (plan.input, plan.size) != (run.plan.input, run.plan.size):
         raise DatasetError(
             f"The images are not like those that {run.path} was fitted on: {_words(plan)}, not {_words(run.plan)}."

@@ -216,9 +216,7 @@ def open_run(path: Path) -> Run:
         raise RunError(f"{path} was written as version {manifest.get('version')}; this bioclass reads {VERSION}.")
     try:
         data = {name: read_verified(path / name, manifest["files"][name]) for name in DOCUMENTS}
-        environment = json.loads(data["environment.json"])
-        if not isinstance(environment, dict):
-            raise ValueError("environment.json is not a table")
+        environment = _environment(data["environment.json"])
         return Run(
             path=path,
             recipe=validate(Recipe, parse_toml(data["recipe.toml"].decode()), "recipe.toml", RunError),
@@ -231,6 +229,16 @@ def open_run(path: Path) -> Run:
         raise
     except (ValueError, KeyError, RecursionError, InputError) as problem:
         raise RunError(f"{path} is not a run of this bioclass: {str(problem).rstrip('.')}.") from None
+
+
+def _environment(data: bytes) -> dict[str, Any]:
+    document = json.loads(data)
+    kinds = {"device": str, "workers": int, "threads": int, "root": str}
+    if not isinstance(document, dict) or not all(
+        isinstance(document.get(key), kind) for key, kind in kinds.items()
+    ):
+        raise ValueError(f"environment.json does not say {', '.join(kinds)}")
+    return document
 
 
 def _no_run(path: Path) -> RunError:

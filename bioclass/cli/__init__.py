@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
+from typing import NoReturn
 
 import typer
 
 from bioclass.cli import datasets, evaluate, fit, network, predict, recipes, runs
 from bioclass.errors import BioclassError
+
+INTERRUPTED = 130
+"""What Typer answers where Ctrl-C ended a command."""
 
 app = typer.Typer(
     name="bioclass",
@@ -45,29 +50,60 @@ def _options(
 
 def main() -> None:
     """Run the command line; a user's mistake ends in its sentence, never in a traceback."""
-    if not sys.warnoptions:
-        # Deprecations inside our dependencies are for us, not for users.
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            # Deprecations inside our dependencies are for us, not for users.
+            warnings.simplefilter("ignore")
+        _run()
+
+
+def _run() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name may be any bytes, and a stream may know ASCII alone: neither is a reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        # The same name however it was started: `bioclass` or `python -m bioclass`.
+        status = app(prog_name="bioclass", standalone_mode=False)
     except BioclassError as problem:
-        print(f"bioclass: {problem}", file=sys.stderr)
-        sys.exit(problem.exit_status)
-    except KeyboardInterrupt:
-        print("bioclass: stopped.", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(problem), problem.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("stopped.")
     except BrokenPipeError:
         # The reader of our output has left, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as problem:
         where = f"{problem.filename}: " if problem.filename else ""
-        print(f"bioclass: {where}{problem.strerror or problem}.", file=sys.stderr)
-        sys.exit(1)
+        _fail(f"{where}{problem.strerror or problem}.")
     except MemoryError:
-        print(
-            "bioclass: memory ran out. Lower fit.batch_size or preprocess.size, or let more of the images lie on "
-            "disk with BIOCLASS_MEMORY_LIMIT (MiB).",
-            file=sys.stderr,
+        _fail(
+            "memory ran out. Lower fit.batch_size or preprocess.size, or let more of the images lie on "
+            "disk with BIOCLASS_MEMORY_LIMIT (MiB)."
         )
-        sys.exit(1)
+    except Exception as problem:
+        _fail_by_syntax(problem)
+    if status == INTERRUPTED:
+        _fail("stopped.")
+    sys.exit(status)
+
+
+def _fail_by_syntax(problem: Exception) -> NoReturn:
+    """Say what is wrong with a command line; any other exception is a mistake of bioclass and goes on.
+
+    Typer brings its own click since 0.20, so its errors are known by what they can do.
+    """
+    sentence = getattr(problem, "format_message", None)
+    if sentence is None:
+        raise problem
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        problem.show()  # type: ignore[attr-defined]
+        sys.exit(2)
+    context = getattr(problem, "ctx", None)
+    verb = context.command_path if context is not None else "bioclass"
+    _fail(f"{sentence().rstrip('.')}. See: {verb} --help", 2)
+
+
+def _fail(sentence: str, status: int = 1) -> NoReturn:
+    print(f"bioclass: {sentence}", file=sys.stderr)
+    sys.exit(status)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bioclass.cli.tables import Cell, Two, print_table
+
 if TYPE_CHECKING:
     from bioclass.metrics import Metrics
+    from bioclass.shelf import Shelf
 
 Paths = Annotated[
     list[Path] | None,
     typer.Option("--path", help="A folder of your own cards, adapters and recipes; may be given several times."),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder that holds the dataset's files.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, gpu, or gpu:0,1 to share each batch.")]
+OneDevice = Annotated[str, typer.Option("--device", help="auto, cpu, gpu, or one GPU of several, as gpu:1.")]
 
 
 def say(text: str) -> None:
@@ -28,44 +31,44 @@ def say(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON object on stdout."""
+    """Print one JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout; the first column is aligned to the left, the others to the right."""
-    from rich.console import Console
-    from rich.table import Table
+def folder_of_images(shelf: Shelf, reference: str, beside: Path | None = None) -> Path | None:
+    """Return the folder of class folders that a dataset is named by, or None where it is named otherwise.
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console = Console()
-    if not console.is_terminal:
-        # A pipe has no width: nothing is cut or folded there.
-        console = Console(width=max(console.width, 200))
-    console.print(table)
-
-
-def percent(estimate: Any) -> str:
-    """Write an estimate as ``98.21 (97.5-98.8)``, in percent; a dash where it is undefined."""
-    return _written(estimate, 100, 2)
+    Such a dataset lies where its name says, so it needs no ``--root``.
+    """
+    if not reference or reference in shelf.cards():
+        return None
+    for start in (beside, Path()):
+        path = (start or Path()) / Path(reference).expanduser()
+        if path.is_file():
+            return None
+        if path.is_dir():
+            return path
+    return None
 
 
-def number(estimate: Any) -> str:
-    """Write an estimate as ``0.0561 (0.041-0.073)``."""
-    return _written(estimate, 1, 4)
+def percent(estimate: Any, digits: int = 2) -> Two:
+    """Write an estimate as ``98.21 (97.50-98.80)``, in percent, with these digits in its interval."""
+    return _written(estimate, 100, 2, digits)
 
 
-def _written(estimate: Any, scale: float, digits: int) -> str:
+def number(estimate: Any, digits: int = 4) -> Two:
+    """Write an estimate as ``0.0561 (0.0410-0.0730)``, with these digits in its interval."""
+    return _written(estimate, 1, 4, digits)
+
+
+def _written(estimate: Any, scale: float, digits: int, interval: int) -> Two:
+    """The value, and its interval where it has one; a dash where it is undefined."""
     if estimate.value is None:
-        return "-"
+        return Two("-", "")
     value = f"{estimate.value * scale:.{digits}f}"
     if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} ({estimate.low * scale:.{digits}f}-{estimate.high * scale:.{digits}f})"
+        return Two(value, "")
+    return Two(value, f"{estimate.low * scale:.{interval}f}-{estimate.high * scale:.{interval}f}", "{} ({})")
 
 
 def print_metrics(title: str, metrics: Metrics) -> None:
@@ -79,16 +82,27 @@ def print_metrics(title: str, metrics: Metrics) -> None:
         "log_loss": ("log loss", number),
         "ece": ("calibration error", number),
     }
-    grouped = f", {metrics.groups} groups" if metrics.groups is not None else ""
+    grouped = f" in {metrics.groups} groups" if metrics.groups is not None else ""
     print_table(
-        f"{title}: {metrics.n} images{grouped} (95 % intervals)",
+        f"{title}: {metrics.n} images{grouped}, with 95 % intervals",
         ["all classes", "value"],
         [[label, write(metrics.overall[key])] for key, (label, write) in words.items()],
     )
-    columns = {"precision": "precision %", "recall": "recall %", "specificity": "specificity %", "f1": "F1 %"}
-    rows = []
+    print()
+    rows: list[list[Cell]] = []
     for name, figures in metrics.per_class.items():
-        row = [name, str(figures["support"])]
-        row += [percent(figures[key]) for key in columns]
-        rows.append([*row, number(figures["auc"])])
-    print_table("", ["class", "images", *columns.values(), "AUC"], rows)
+        shares = [percent(figures[key], 1) for key in ("precision", "recall", "specificity", "f1")]
+        rows.append([name, str(figures["support"]), *shares, number(figures["auc"], 3)])
+    print_table(
+        "",
+        [
+            "class",
+            "images",
+            Two("precision", "%"),
+            Two("recall", "%"),
+            Two("specificity", "%"),
+            Two("F1", "%"),
+            "AUC",
+        ],
+        rows,
+    )

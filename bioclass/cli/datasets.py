@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Json, Paths, Root, print_json, print_table, say
+from bioclass.cli.common import Json, Paths, Root, folder_of_images, print_json, say
+from bioclass.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from bioclass.card import Card
+    from bioclass.samples import Samples
 
 app = typer.Typer(help="The datasets in reach: shipped, installed, and in your own folders.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="A dataset's name, the path of a card, or a folder of class folders.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A dataset's name, the path of a card, or a folder of class folders.")
+]
 
 
 @app.command("list")
 def list_datasets(path: Paths = None, as_json: Json = False) -> None:
     """List the datasets by name."""
     from bioclass.card import load_card
+    from bioclass.errors import CardError
     from bioclass.shelf import Shelf
 
-    cards = [load_card(file) for _, file in sorted(Shelf.of(path or ()).cards().items())]
+    cards = []
+    for _, file in sorted(Shelf.of(path or ()).cards().items()):
+        try:
+            cards.append(load_card(file))
+        except CardError as problem:
+            say(f"bioclass: {problem}")
     if as_json:
         print_json([{"name": card.name, "title": card.title, "classes": list(card.class_names)} for card in cards])
         return
-    print_table(
-        "", ["name", "classes", "title"], [[card.name, str(len(card.classes)), card.title] for card in cards]
-    )
+    rows = [[card.name, str(len(card.classes)), card.title] for card in cards]
+    print_table("", ["name", "classes", "title"], rows, ["left", "right", "left"])
 
 
 @app.command()
@@ -36,35 +49,35 @@ def show(name: Name, root: Root = None, path: Paths = None, as_json: Json = Fals
 
     shelf = Shelf.of(path or ())
     card = shelf.card(name)
-    place = find_root(card, root)
+    named = root or folder_of_images(shelf, name)
+    place = find_root(card, named)
     counts: dict[str, dict[str, int]] = {}
     problem = None
     try:
-        samples = load_samples(card, place, shelf)
-        parts = samples.parts if samples.parts is not None else ["all"] * len(samples)
-        for part, label in zip(parts, samples.labels, strict=True):
-            row = counts.setdefault(card.class_names[label], {})
-            row[str(part)] = row.get(str(part), 0) + 1
+        counts = _counts(card, load_samples(card, place, shelf))
     except DatasetError as error:
         # Without the files the card is still worth reading; asked for a root, the problem is the answer.
-        if root is not None or not (missing_files(card, place) or card.format):
+        if named is not None or not (missing_files(card, place) or card.format):
             raise
         problem = str(error)
     if as_json:
-        print_json({"card": card.model_dump(mode="json", exclude_none=True), "root": str(place), "counts": counts})
+        print_json({"card": _facts(card), "root": str(place), "counts": counts, "problem": problem})
         return
-    print(card.to_toml())
+    _print_card(card)
     if problem is not None:
-        say(problem)
+        say(f"bioclass: {problem}")
         return
-    columns = sorted({part for row in counts.values() for part in row})
-    rows = [[name, *(str(row.get(part, 0)) for part in columns)] for name, row in counts.items()]
-    print_table(f"Images by class in {place}" if card.format else "Images by class", ["class", *columns], rows)
+    found = {part for row in counts.values() for part in row}
+    columns = [part for part in ("all", "train", "validation", "test") if part in found]
+    rows = [[label, *(str(row.get(part, 0)) for part in columns)] for label, row in counts.items()]
+    total = ["total", *(str(sum(row.get(part, 0) for row in counts.values())) for part in columns)]
+    print()
+    print_table(f"Images by class{f' in {place}' if card.format else ''}", ["class", *columns], [*rows, total])
 
 
 @app.command()
 def get(name: Name, root: Root = None, path: Paths = None) -> None:
-    """Download a dataset's files and verify their content."""
+    """Download those of a dataset's files that are missing, and verify their content."""
     from bioclass.dataset import data_home, download
     from bioclass.shelf import Shelf
 
@@ -72,3 +85,28 @@ def get(name: Name, root: Root = None, path: Paths = None) -> None:
     place = root or data_home() / card.name
     done = download(card, place)
     print(f"{card.name}: {len(done)} file(s) downloaded, all are in {place}")
+
+
+def _counts(card: Card, samples: Samples) -> dict[str, dict[str, int]]:
+    """The number of images by class and part; "all" where there is no official split."""
+    parts = samples.parts.tolist() if samples.parts is not None else ["all"] * len(samples)
+    found = Counter(zip(samples.labels.tolist(), parts, strict=True))
+    counts: dict[str, dict[str, int]] = {name: {} for name in card.class_names}
+    for (label, part), count in sorted(found.items()):
+        counts[card.class_names[label]][part] = count
+    return counts
+
+
+def _facts(card: Card) -> dict[str, Any]:
+    """What the card says, without the fields that it leaves out."""
+    document = card.model_dump(mode="json", exclude_none=True)
+    return {key: value for key, value in document.items() if value or key == "synthetic"}
+
+
+def _print_card(card: Card) -> None:
+    import tomli_w
+
+    document = _facts(card)
+    if not any(item.title for item in card.classes):
+        document["classes"] = list(card.class_names)
+    print(tomli_w.dumps(document), end="")

@@ -11,12 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Device, Json, Paths, Root, print_json, say
-from bioclass.errors import Stopped
+from bioclass.cli.common import Device, Json, Paths, Root, folder_of_images, print_json, say
+from bioclass.errors import InputError, Stopped
 
 
 def fit(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `recipes list`) or the path of its file.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe's name (see `recipes list`) or the path of its file.")
+    ],
     root: Root = None,
     run: Annotated[
         Path | None, typer.Option("--run", help="The run folder; by default runs/RECIPE, or runs/RECIPE-seedN.")
@@ -32,14 +34,14 @@ def fit(
     device: Device = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(
-            "--workers", min=1, help="Processes that share each batch on a CPU; by default the fit chooses."
-        ),
+        typer.Option("--workers", help="Processes that share each batch on a CPU; by default the fit chooses."),
     ] = None,
     path: Paths = None,
     as_json: Json = False,
 ) -> None:
     """Train a recipe and keep the best weights in a run folder."""
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers wants a number of processes, at least 1. Got {workers}.")
     from bioclass.fit.session import Request, open_session
     from bioclass.recipe import load_recipe
     from bioclass.shelf import Shelf
@@ -49,7 +51,8 @@ def fit(
     chosen = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
     loaded = load_recipe(file, chosen)
     folder = run or Path("runs") / (file.stem if loaded.seed == 0 else f"{file.stem}-seed{loaded.seed}")
-    request = Request(loaded, file.parent, folder, root, resume, device, workers)
+    place = root or (None if loaded.root else folder_of_images(shelf, loaded.dataset, file.parent))
+    request = Request(loaded, file.parent, folder, place, resume, device, workers)
     with open_session(request, shelf, say) as session:
         records = _train(session, folder)
     _report(session, records, folder, as_json)
@@ -78,13 +81,11 @@ def _train(session: Any, folder: Path) -> list[dict[str, Any]]:
 
 
 def _line(record: dict[str, Any]) -> str:
-    text = f"epoch {record['epoch']:>3}  iteration {record['iteration']:>6}  train loss {record['train_loss']:.4f}"
+    """One epoch in at most 80 columns."""
+    text = f"epoch {record['epoch']:>3}  iteration {record['iteration']:>5}  loss {record['train_loss']:.4f}"
     if "validation_loss" in record:
-        text += (
-            f"  validation loss {record['validation_loss']:.4f}"
-            f"  accuracy {100 * record['validation_accuracy']:.2f} %"
-            f"{'  best' if record['best'] else ''}"
-        )
+        right = f"{100 * record['validation_accuracy']:.2f} % right"
+        text += f"  validation {record['validation_loss']:.4f}, {right}{'  best' if record['best'] else ''}"
     return text
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioclass.cli.common import Json, Paths, print_json, print_table
+from bioclass.cli.common import Json, Paths, print_json
+from bioclass.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from bioclass.recipe import Recipe
 
 
 def network(
@@ -23,11 +27,14 @@ def network(
     as_json: Json = False,
 ) -> None:
     """Print a network: its layers, output shapes, parameters and receptive fields."""
-    from bioclass.recipe import Recipe, load_recipe
+    from bioclass.errors import InputError
+    from bioclass.recipe import load_recipe
     from bioclass.run import open_run
     from bioclass.shelf import Shelf
 
     if (Path(name) / "manifest.json").is_file():
+        if settings:
+            raise InputError(f"{name} is a run, whose recipe is fixed: leave --set out, or name a recipe.")
         run = open_run(Path(name))
         recipe: Recipe = run.recipe
         classes = len(run.classes)
@@ -49,7 +56,7 @@ def _shape(text: str | None, size: tuple[int, int] | None, channels: int | None)
 
     if text is not None:
         parts = text.split(",")
-        if len(parts) != 3 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
             raise InputError(f"--input wants height,width,channels, for example 28,28,1. Got {text!r}.")
         return int(parts[0]), int(parts[1]), int(parts[2])
     if size is None or channels is None:
@@ -59,12 +66,10 @@ def _shape(text: str | None, size: tuple[int, int] | None, channels: int | None)
     return *size, channels
 
 
-def _print(recipe: object, shape: tuple[int, int, int], classes: int, as_json: bool) -> None:
+def _print(recipe: Recipe, shape: tuple[int, int, int], classes: int, as_json: bool) -> None:
     from bioclass.networks import build
     from bioclass.networks.describe import describe, total_parameters
-    from bioclass.recipe import Recipe
 
-    assert isinstance(recipe, Recipe)
     net = build(recipe.network, shape, classes)
     net.initialize()
     rows = describe(net, shape)

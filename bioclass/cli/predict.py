@@ -10,31 +10,36 @@ from typing import Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Device, Json, print_json, say
+from bioclass.cli.common import Json, OneDevice, print_json, say
 from bioclass.errors import ImageError, InputError
 
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Image files, or folders of them.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Write the table to this CSV file.")] = None,
-    device: Device = "auto",
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Image files, or folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the table to this CSV file, not to stdout.")
+    ] = None,
+    device: OneDevice = "auto",
     as_json: Json = False,
 ) -> None:
-    """Classify new images: a table with a row a file, with the run's own preprocessing."""
+    """Classify new images: a table with a row a file, with the run's own preprocessing.
+
+    Files that cannot be used are listed on stderr, and do not stop the others.
+    """
     from bioclass.devices import choose, contexts
     from bioclass.environment import available_cores, set_threads
     from bioclass.run import open_run
 
+    _check_out(out)
     opened = open_run(run)
-    files, missing = _files(paths)
+    files, failed = _files(paths)
     name, _ = choose(device)
     set_threads(available_cores())
     from bioclass.predict import Predictor
 
     predictor = Predictor(opened, contexts(name)[0])
     rows: list[dict[str, Any]] = []
-    failed = [(path, ImageError(f"There is no file {path}.")) for path in missing]
     for file, answer in predictor.files(files):
         if isinstance(answer, ImageError):
             failed.append((file, answer))
@@ -44,30 +49,40 @@ def predict(
         rows.append({**row, **{f"p_{c}": float(p) for c, p in zip(opened.classes, answer, strict=True)}})
     for _, problem in failed:
         say(f"bioclass: {problem}")
-    if failed:
-        say(f"{len(failed)} of {len(failed) + len(rows)} files could not be used.")
     if not rows:
-        raise InputError(f"None of the {len(failed)} files could be classified.")
+        raise InputError("No image could be classified.")
+    if failed:
+        say(f"{len(failed)} of {len(failed) + len(rows)} could not be used.")
     _write(rows, failed, out, as_json)
 
 
-def _files(paths: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the image files that are meant, and the paths that do not exist."""
+def _check_out(out: Path | None) -> None:
+    """Refuse, before any work is done, a table that could not be written."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder: name a CSV file in it.")
+    if not out.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}; make it first.")
+
+
+def _files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageError]]]:
+    """Return the image files that are meant, each once, and what is missing or holds none."""
     from bioclass.images import find_images
 
     files: list[Path] = []
-    missing = []
+    failed = []
     for path in paths:
         if path.is_dir():
             found = find_images(path)
-            if not found:
-                raise InputError(f"The folder {path} holds no image files.")
             files.extend(found)
+            if not found:
+                failed.append((path, ImageError(f"The folder {path} holds no image files.")))
         elif path.exists():
             files.append(path)
         else:
-            missing.append(path)
-    return files, missing
+            failed.append((path, ImageError(f"There is no file {path}.")))
+    return list(dict.fromkeys(files)), failed
 
 
 def _write(
@@ -75,17 +90,15 @@ def _write(
 ) -> None:
     from bioclass.files import write_atomic
 
-    if as_json:
-        print_json({"images": rows, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
-        return
     table = io.StringIO()
     writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    if out is None:
+    if out is not None:
+        # A file name may be any bytes; what is not text is written as an escape.
+        write_atomic(out, table.getvalue().encode(errors="backslashreplace"))
+        say(f"Wrote {len(rows)} rows to {out}")
+    if as_json:
+        print_json({"images": rows, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
+    elif out is None:
         sys.stdout.write(table.getvalue())
-        return
-    if not out.parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {out.parent}.")
-    write_atomic(out, table.getvalue())
-    say(f"Wrote {len(rows)} rows to {out}")

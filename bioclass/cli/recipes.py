@@ -8,24 +8,31 @@ from typing import Annotated
 
 import typer
 
-from bioclass.cli.common import Json, Paths, print_json, print_table
+from bioclass.cli.common import Json, Paths, print_json, say
+from bioclass.cli.tables import print_table
 
 app = typer.Typer(help="The recipes in reach: shipped, and in your own folders.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="A recipe's name, or the path of its file.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe's name, or the path of its file.")]
 
 
 @app.command("list")
 def list_recipes(path: Paths = None, as_json: Json = False) -> None:
     """List the recipes by name."""
+    from bioclass.errors import RecipeError
     from bioclass.recipe import load_recipe
     from bioclass.shelf import Shelf
 
-    found = [(name, load_recipe(file)) for name, file in sorted(Shelf.of(path or ()).recipes().items())]
+    found = []
+    for name, file in sorted(Shelf.of(path or ()).recipes().items()):
+        try:
+            found.append((name, load_recipe(file)))
+        except RecipeError as problem:
+            say(f"bioclass: {problem}")
     if as_json:
         print_json([{"name": name, "title": recipe.title, "dataset": recipe.dataset} for name, recipe in found])
         return
     rows = [[name, recipe.dataset, recipe.network.name, recipe.title] for name, recipe in found]
-    print_table("", ["name", "dataset", "network", "title"], rows)
+    print_table("", ["name", "dataset", "network", "title"], rows, ["left"] * 4)
 
 
 @app.command()
@@ -45,7 +52,7 @@ def show(
 @app.command()
 def copy(
     name: Name,
-    to: Annotated[Path, typer.Argument(help="The new file; it must not exist.")],
+    to: Annotated[Path, typer.Argument(metavar="TO", help="The new file; it must not exist.")],
     path: Paths = None,
 ) -> None:
     """Copy a recipe to a file of your own, to change it there."""

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Json, print_json, print_table, say
+from bioclass.cli.common import Json, print_json, say
+from bioclass.cli.tables import print_table
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds run folders.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that holds run folders.")] = Path(
+        "runs"
+    ),
     as_json: Json = False,
 ) -> None:
     """List the runs in a folder, with their state and, where they were evaluated, their test accuracy."""
@@ -31,18 +34,12 @@ def runs(
     if as_json:
         print_json(found)
         return
-    rows = [
-        [
-            item["run"],
-            item["dataset"],
-            item["network"],
-            str(item["seed"]),
-            item["state"],
-            _percent(item["accuracy"]),
-        ]
-        for item in found
-    ]
-    print_table("", ["run", "dataset", "network", "seed", "state", "test accuracy %"], rows)
+    if not found:
+        say(f"{folder} holds no runs.")
+        return
+    columns = ("run", "dataset", "network", "seed", "state")
+    rows = [[*(str(item[key]) for key in columns), _accuracy(item["accuracy"])] for item in found]
+    print_table("", [*columns, "test accuracy %"], rows, ["left", "left", "left", "right", "left", "right"])
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -53,20 +50,27 @@ def _describe(path: Path) -> dict[str, Any]:
     if last is None:
         state = "not saved yet"
     else:
-        state = "finished" if last.state["finished"] else f"stopped at iteration {last.state['iteration']}"
-    metrics = path / "evaluation" / "test" / "metrics.json"
-    accuracy = json.loads(metrics.read_bytes())["accuracy"] if metrics.is_file() else None
+        state = "finished" if last.state.get("finished") else f"stopped at iteration {last.state.get('iteration')}"
     return {
         "run": str(path),
         "dataset": run.card.name,
         "network": run.recipe.network.name,
         "seed": run.recipe.seed,
         "state": state,
-        "accuracy": accuracy,
+        "accuracy": _read_accuracy(path / "evaluation" / "test" / "metrics.json"),
     }
 
 
-def _percent(accuracy: dict[str, float] | None) -> str:
-    if accuracy is None:
+def _read_accuracy(path: Path) -> dict[str, float] | None:
+    """The accuracy of an evaluation, None where there is none that can be read: it is soon made again."""
+    try:
+        found = json.loads(path.read_bytes())["accuracy"]
+        return {key: float(found[key]) for key in ("value", "low", "high")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _accuracy(found: dict[str, float] | None) -> str:
+    if found is None:
         return "-"
-    return f"{100 * accuracy['value']:.2f} ({100 * accuracy['low']:.2f}-{100 * accuracy['high']:.2f})"
+    return f"{100 * found['value']:.2f} ({100 * found['low']:.2f}-{100 * found['high']:.2f})"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bioclass import recipe
-from bioclass.backend import mx
+from bioclass.networks.blocks import Chain
 from bioclass.networks.layers import DropConnectDense, TwoGraphs, convolution, dense, pooled_size, pooling
 from bioclass.networks.lenet import stages
 
 
-class DropConnect(TwoGraphs, mx.gluon.nn.HybridSequential):  # type: ignore[misc]
+class DropConnect(TwoGraphs, Chain):
     """Two convolutions (32 and 64 channels, each pooled), fc1 with drop-connect: (N, C, H, W) to (N, classes).
 
     Table 3: the convolutions have no activation, fc1 has 150 units, ReLU and drop-connect at rate 0.5. As in

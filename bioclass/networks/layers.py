@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from bioclass.backend import mx
 from bioclass.errors import InputError
-from bioclass.networks.blocks import Conv2D, MaxPool2D
 
 # A convolution (side of the square kernel, padding) with stride 1, followed by 2x2 max pooling with stride 2.
 Stage = tuple[int, int]
@@ -17,10 +16,10 @@ def xavier() -> mx.init.Initializer:
     return mx.init.Xavier(rnd_type="uniform", factor_type="in", magnitude=3)
 
 
-def convolution(stage: Stage, channels: int, in_channels: int, name: str) -> Conv2D:
+def convolution(stage: Stage, channels: int, in_channels: int, name: str) -> mx.gluon.nn.Conv2D:
     """Return a convolution with stride 1 and no activation, (N, in_channels, H, W) to (N, channels, H', W')."""
     kernel, padding = stage
-    return Conv2D(
+    return mx.gluon.nn.Conv2D(
         channels,
         kernel_size=kernel,
         padding=padding,
@@ -30,9 +29,9 @@ def convolution(stage: Stage, channels: int, in_channels: int, name: str) -> Con
     )
 
 
-def pooling(name: str) -> MaxPool2D:
+def pooling(name: str) -> mx.gluon.nn.MaxPool2D:
     """Return 2x2 max pooling with stride 2; an odd last row or column is left out."""
-    return MaxPool2D(pool_size=2, strides=2, prefix=f"{name}_")
+    return mx.gluon.nn.MaxPool2D(pool_size=2, strides=2, prefix=f"{name}_")
 
 
 def dense(units: int, in_units: int, name: str, activation: str | None = None) -> mx.gluon.nn.Dense:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bioclass import recipe
 from bioclass.backend import mx
+from bioclass.networks.blocks import Chain
 from bioclass.networks.layers import Stage, convolution, dense, pooled_size, pooling
 
 STAGES: tuple[Stage, ...] = ((5, 0), (5, 0))
@@ -16,7 +17,7 @@ def stages(height: int, width: int) -> tuple[Stage, ...]:
     return STAGES_20 if (height, width) == (20, 20) else STAGES
 
 
-class LeNet(mx.gluon.nn.HybridSequential):  # type: ignore[misc]
+class LeNet(Chain):
     """Two convolutions (20 and 50 channels, each pooled), fc1 with ReLU, the classes: (N, C, H, W) to (N, classes).
 
     After Caffe's example: no activation after the convolutions, ReLU after fc1 only; "xavier" filler (uniform,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bioclass import recipe
 from bioclass.backend import mx
+from bioclass.networks.blocks import Chain
 from bioclass.networks.layers import Stage, convolution, dense, pooled_size, pooling
 
 STAGES: tuple[Stage, ...] = ((5, 0), (5, 0))
 STAGES_20: tuple[Stage, ...] = ((3, 0), (2, 0))  # for 20x20 images; both give 4x4 x 40 = 640 features
 
 
-class Network3(mx.gluon.nn.HybridSequential):  # type: ignore[misc]
+class Network3(Chain):
     """Two convolutions (20 and 40 channels, ReLU, pooled), two hidden layers: (N, C, H, W) to (N, classes).
 
     Table 2's "fc1 640, fc2 1000" is read as Nielsen's network has it, 640 features to 1000 to 1000 (1,672,570
