@@ -91,9 +91,9 @@ def class_weights(fit: Fit, labels: npt.NDArray[np.int64], classes: tuple[str, .
     unknown = [name for name in fit.class_weights if name not in classes]
     missing = [name for name in classes if name not in fit.class_weights]
     if unknown or missing:
-        hint = did_you_mean(unknown[0], classes) if unknown else ""
+        hint = did_you_mean(unknown[0], classes) if unknown else "."
         raise RecipeError(
             f"fit.class_weights must give a number for every class of the card. "
-            f"Missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}{hint}."
+            f"Missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}{hint}"
         )
     return np.array([fit.class_weights[name] for name in classes], dtype=np.float32)

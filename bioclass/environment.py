@@ -45,7 +45,7 @@ def set_threads(threads: int, one_by_one: bool = False) -> None:
     ``one_by_one`` lets it compute each operation when it is called, without its scheduler: 6 % faster where there
     is nothing to overlap. That counts only before MXNet is loaded, and changes no result.
     """
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
     if "mxnet" in sys.modules:
         from bioclass.backend import mx
 

@@ -63,10 +63,15 @@ class Predictor:
             raise RunError(f"{run.path / 'best'} holds no weights: it is not a checkpoint of bioclass.")
         self._scorer.load(weights, run.path / "best")
 
-    def probabilities(self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None) -> Probabilities:
-        """Return the probabilities (N, K) of stored images (N, H, W, C), or of these rows of them."""
+    def probabilities(
+        self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None, batch: int | None = None
+    ) -> Probabilities:
+        """Return the probabilities (N, K) of stored images (N, H, W, C), or of these rows of them.
+
+        An image's last digits depend on the size of its batch; one size for all gives all the same digits.
+        """
         rows = np.arange(len(images)) if rows is None else rows
-        size = min(BATCH, max(1, len(rows)))
+        size = batch or min(BATCH, max(1, len(rows)))
         return infer(self._scorer, self.run.plan, images, rows, size)
 
     def files(self, paths: Sequence[Path]) -> Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]:
@@ -75,7 +80,7 @@ class Predictor:
             chunk = paths[start : start + BATCH]
             read: list[npt.NDArray[Any] | ImageError] = [_read(self.run.plan, path) for path in chunk]
             good = [image for image in read if not isinstance(image, ImageError)]
-            answers = iter(self.probabilities(np.stack(good))) if good else iter(())
+            answers = iter(self.probabilities(np.stack(good), batch=min(BATCH, len(paths)))) if good else iter(())
             for path, image in zip(chunk, read, strict=True):
                 yield path, image if isinstance(image, ImageError) else next(answers)
 

@@ -56,19 +56,23 @@ class Shelf:
         return {path.stem: path for path in self._files("recipes", "dataset")}
 
     def card(self, reference: str, beside: Path | None = None) -> Card:
-        """Return a card by name, by the path of its file, or made from a folder of class folders.
+        """Return a card by name, by the path of its file, or made from a folder of class folders."""
+        return self.find(reference, beside)[0]
+
+    def find(self, reference: str, beside: Path | None = None) -> tuple[Card, Path | None]:
+        """Return a card, as ``card`` does, and the folder of its images if the reference itself names it.
 
         A relative path is looked for from the folder ``beside`` (that of the recipe) and from here.
         """
         known = self.cards()
         if reference in known:
-            return load_card(known[reference])
+            return load_card(known[reference]), None
         for start in (beside, Path()) if reference else ():
             path = (start or Path()) / Path(reference).expanduser()
             if path.is_file() and path.suffix == ".toml":
-                return load_card(path)
+                return load_card(path), None
             if path.is_dir():
-                return card_of_folder(path)
+                return card_of_folder(path), path
         raise DatasetError(
             f"There is no dataset {reference!r}{did_you_mean(reference, known)}. "
             f"Known: {', '.join(sorted(known))}. "

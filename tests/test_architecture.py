@@ -15,9 +15,10 @@ PACKAGE = Path(bioclass.__file__).parent
 
 # From the ground up: a room imports rooms of the floors below its own, and itself. Data never walks back.
 FLOORS = (
-    ("bioclass", "errors"),
+    ("errors",),
     ("backend", "ensemble", "files", "metrics", "samples", "significance", "storage", "validation"),
-    ("card", "checkpoint", "devices", "environment", "images", "recipe"),
+    # The package itself hands out ``Samples`` to adapters.
+    ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe"),
     ("batches", "formats", "preprocess", "split"),
     ("networks", "run", "shelf"),
     ("dataset", "predict"),

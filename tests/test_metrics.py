@@ -161,8 +161,22 @@ def test_a_perfect_proportion_of_independent_samples_has_an_interval() -> None:
     # n / (n + z^2) for n = 20 and n = 10
     assert found.overall["accuracy"] == Estimate(1.0, pytest.approx(20 / (20 + 1.959964**2)), 1.0)  # type: ignore[arg-type]
     assert figure(found, "a", "recall").low == pytest.approx(10 / (10 + 1.959964**2))
-    # The bootstrap of a perfect score never sees anything else, so it knows no interval.
-    assert found.overall["mcc"] == Estimate(1.0, None, None)
+    # The bootstrap of a perfect score never sees anything else: the limit is that of 20 right of 20, or 10 of 10.
+    for name in ("balanced_accuracy", "macro_f1", "mcc", "cohen_kappa"):
+        assert found.overall[name] == Estimate(pytest.approx(1.0), found.overall["accuracy"].low, 1.0)  # type: ignore[arg-type]
+    assert figure(found, "a", "f1").low == figure(found, "a", "recall").low
+
+
+def test_perfect_groups_count_as_often_as_there_are_groups() -> None:
+    found = evaluate([0, 1] * 10, None, ["a", "b"], predicted=[0, 1] * 10, groups=np.arange(20) // 4)
+    assert found.overall["accuracy"] == Estimate(1.0, pytest.approx(5 / (5 + 1.959964**2)), 1.0)  # type: ignore[arg-type]
+
+
+def test_a_class_always_missed() -> None:
+    found = evaluate([0, 1] * 10, None, ["a", "b"], predicted=[0] * 20)
+    assert figure(found, "b", "f1").value == 0.0
+    assert figure(found, "b", "f1").low == 0.0
+    assert figure(found, "b", "f1").high == pytest.approx(1 - 10 / (10 + 1.959964**2))
 
 
 def test_bootstrap_interval_is_near_the_normal_one() -> None:

@@ -13,7 +13,6 @@ from bioclass.cli.tables import Cell, Two, print_table
 
 if TYPE_CHECKING:
     from bioclass.metrics import Metrics
-    from bioclass.shelf import Shelf
 
 Paths = Annotated[
     list[Path] | None,
@@ -33,22 +32,6 @@ def say(text: str) -> None:
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def folder_of_images(shelf: Shelf, reference: str, beside: Path | None = None) -> Path | None:
-    """Return the folder of class folders that a dataset is named by, or None where it is named otherwise.
-
-    Such a dataset lies where its name says, so it needs no ``--root``.
-    """
-    if not reference or reference in shelf.cards():
-        return None
-    for start in (beside, Path()):
-        path = (start or Path()) / Path(reference).expanduser()
-        if path.is_file():
-            return None
-        if path.is_dir():
-            return path
-    return None
 
 
 def percent(estimate: Any, digits: int = 2) -> Two:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Json, Paths, Root, folder_of_images, print_json, say
+from bioclass.cli.common import Json, Paths, Root, print_json, say
 from bioclass.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def show(name: Name, root: Root = None, path: Paths = None, as_json: Json = Fals
     from bioclass.shelf import Shelf
 
     shelf = Shelf.of(path or ())
-    card = shelf.card(name)
-    named = root or folder_of_images(shelf, name)
+    card, itself = shelf.find(name)
+    named = root or itself
     place = find_root(card, named)
     counts: dict[str, dict[str, int]] = {}
     problem = None

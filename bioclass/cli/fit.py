@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Device, Json, Paths, Root, folder_of_images, print_json, say
+from bioclass.cli.common import Device, Json, Paths, Root, print_json, say
 from bioclass.errors import InputError, Stopped
 
 
@@ -51,8 +51,7 @@ def fit(
     chosen = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
     loaded = load_recipe(file, chosen)
     folder = run or Path("runs") / (file.stem if loaded.seed == 0 else f"{file.stem}-seed{loaded.seed}")
-    place = root or (None if loaded.root else folder_of_images(shelf, loaded.dataset, file.parent))
-    request = Request(loaded, file.parent, folder, place, resume, device, workers)
+    request = Request(loaded, file.parent, folder, root, resume, device, workers)
     with open_session(request, shelf, say) as session:
         records = _train(session, folder)
     _report(session, records, folder, as_json)

@@ -24,7 +24,7 @@ from bioclass.split import split_samples
 SHARED_VALUES = 150_000_000
 """Input values in a whole training from which worker processes repay their start of two to three seconds."""
 
-LEAST_PART = 16
+LEAST_PART = 5
 """Images of a batch that a worker must have for the exchange to cost less than it brings."""
 
 
@@ -64,8 +64,11 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
     if not resume:
         refuse_existing(request.run)
     run = _reopen(request) if resume else None
-    card = run.card if run is not None else shelf.card(request.recipe.dataset, request.recipe_folder)
-    root = find_root(card, request.root, request.recipe.root, run.recorded_root() if run else None)
+    if run is not None:
+        card, known = run.card, run.recorded_root()
+    else:
+        card, known = shelf.find(request.recipe.dataset, request.recipe_folder)
+    root = find_root(card, request.root, request.recipe.root, known)
     say(f"Reading {card.name}" if card.format is None else f"Reading {card.name} from {root}")
     samples = load_samples(card, root, shelf)
     parts = run.match(samples) if run else split_samples(samples, request.recipe.split, card.class_names)
@@ -169,6 +172,8 @@ def _trainer(
     from bioclass.fit.team import TeamTrainer
 
     task = Task(recipe, plan, card.class_names, images, samples.labels, train)
+    # Wrong class weights are said here, before there is a run folder.
+    _ = task.image_weights
     if devices["device"] == "cpu":
         return task, TeamTrainer(task, devices["workers"])
     return task, ContextsTrainer(task, contexts(devices["device"]))

@@ -15,9 +15,8 @@ from bioclass.recipe import SGD, Adam
 
 Floats = npt.NDArray[np.float32]
 
-CHUNK = 8192
-"""Floats that are updated at a time: few enough to stay in the cache from one operation to the next, and below
-the 10,000 from which OpenBLAS would wake threads of its own."""
+CHUNK = 32768
+"""Floats that are updated at a time: few enough to stay in the cache from one operation to the next."""
 
 
 def state_count(optimizer: SGD | Adam) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bioclass.metrics.estimates import Estimate, Metrics
 from bioclass.metrics.inputs import Predictions, check_predictions
-from bioclass.metrics.intervals import bootstrap, independent_units, percentile_limits, wilson_limits
+from bioclass.metrics.intervals import bootstrap, independent_units, limits, wilson_limits
 from bioclass.metrics.weighted import FloatArray, WeightedStatistics
 
 __all__ = ["Estimate", "Metrics", "evaluate"]
@@ -43,9 +43,10 @@ def evaluate(
     Without groups, accuracy, precision, recall and specificity get Wilson's interval (Wilson 1927) and the rest
     a percentile bootstrap over samples. With groups, every interval is a percentile bootstrap that draws whole
     groups, since images of one slide or patient are not independent. Resamples in which a metric is undefined
-    are left out. An interval is None where resampling cannot show the spread: a single group, a class whose
-    truth lies in a single group, or a metric that is the same in every resample, as a perfect one is. The
-    interval of ``ece`` leans upward, and can lie above a value near zero: resampling adds noise to every bin,
+    are left out. A metric at its best or worst value is so in every resample; it gets Wilson's interval for as
+    many successes, or none, as there are images or groups it rests on. An interval is None where resampling
+    cannot show the spread: a single group, or a class whose truth lies in a single group. The interval of
+    ``ece`` leans upward, and can lie above a value near zero: resampling adds noise to every bin,
     and noise in either direction counts as miscalibration.
 
     Args:
@@ -70,7 +71,9 @@ def evaluate(
     draws = bootstrap(statistics, checked, seed, resamples)
     counts = np.rint(statistics.confusion(np.ones((checked.n_units, 1)))[0]).astype(np.int64)
     overall = {
-        name: _estimate(values[name][0], draws[name]) if name in values else Estimate.undefined()
+        name: _estimate(name, values[name][0], draws[name], checked.n_units)
+        if name in values
+        else Estimate.undefined()
         for name in _OVERALL
     }
     per_class = [_one_class(k, checked, values, draws) for k in range(len(checked.classes))]
@@ -97,10 +100,13 @@ def _describe(grouped: bool, resamples: int) -> str:
     return f"Wilson for proportions, else percentile bootstrap of samples ({resamples} resamples)"
 
 
-def _estimate(value: float, draws: FloatArray) -> Estimate:
+def _estimate(name: str, value: float, draws: FloatArray, units: int) -> Estimate:
     if not np.isfinite(value):
         return Estimate.undefined()
-    return Estimate(float(value), *percentile_limits(draws))
+    # Correlations reach below 0, and a loss has no bound that Wilson's interval could stand for.
+    units = 0 if name in ("log_loss", "ece") else units
+    lowest = -np.inf if name in ("mcc", "cohen_kappa") else 0.0
+    return Estimate(float(value), *limits(value, draws, units, lowest))
 
 
 def _one_class(
@@ -114,7 +120,8 @@ def _one_class(
         if name not in values:
             row[name] = Estimate.undefined()
             continue
-        row[name] = _estimate(values[name][0, k], draws[name][:0, k] if alone.get(name) else draws[name][:, k])
+        seen = draws[name][:0, k] if alone.get(name) else draws[name][:, k]
+        row[name] = _estimate(name, values[name][0, k], seen, lacking if name == "specificity" else having)
     return row
 
 

@@ -14,7 +14,7 @@ from bioclass.metrics.weighted import FloatArray, WeightedStatistics
 # Numbers held at a time by one array of the bootstrap: 16 MB, whatever the size of the data.
 _CHUNK = 2_000_000
 # Below this the width of an interval is rounding, not spread.
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
 
 
 def wilson_limits(successes: int, trials: int) -> tuple[float, float]:
@@ -30,6 +30,29 @@ def percentile_limits(draws: FloatArray) -> tuple[float | None, float | None]:
         return None, None
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def limits(value: float, draws: FloatArray, units: int, lowest: float) -> tuple[float | None, float | None]:
+    """Return the percentile limits of a metric, or where the best or worst value hides all spread, Wilson's.
+
+    A metric at its bound is there in every resample, which says nothing: not that it is certain. What is known
+    is that none of ``units`` independent units went wrong (or right), so the limit on the other side is that of
+    as many successes in as many trials.
+
+    Args:
+        value: of the metric, at most 1.
+        draws: (R,) resampled values.
+        units: samples or groups that the metric rests on.
+        lowest: the metric's worst value.
+    """
+    low, high = percentile_limits(draws)
+    if low is not None or units == 0:
+        return low, high
+    if value > 1 - _ROUNDING:
+        return wilson_limits(units, units)
+    if value < lowest + _ROUNDING:
+        return wilson_limits(0, units)
+    return None, None
 
 
 def bootstrap(
