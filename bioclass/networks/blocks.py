@@ -94,22 +94,23 @@ def _convolve(F: Any, layer: Any, pieces: list[_Piece], cuts: list[int], block: 
     weight = layer.weight.var()
     out = []
     for begin, end in pairwise(cuts):
-        padding = (begin - end) % block
-        filters = F.slice_axis(weight, axis=0, begin=begin, end=end)
-        bias = None if layer.bias is None else F.slice_axis(layer.bias.var(), axis=0, begin=begin, end=end)
+        count = end - begin
+        padding = -count % block
+        filters, bias = weight, None if layer.bias is None else layer.bias.var()
+        if count < layer._channels:
+            filters = F.slice_axis(filters, axis=0, begin=begin, end=end)
+            bias = None if bias is None else F.slice_axis(bias, axis=0, begin=begin, end=end)
         if padding:
-            shape = (padding, *layer.weight.shape[1:])
-            filters = F.concat(filters, F.zeros(shape), dim=0)
+            filters = F.concat(filters, F.zeros((padding, *layer.weight.shape[1:])), dim=0)
             bias = None if bias is None else F.concat(bias, F.zeros((padding,)), dim=0)
         total, start = None, 0
         for piece in pieces:
             stop = start + (layer.weight.shape[1] if piece.real is None else piece.real)
             part = F.slice_axis(filters, axis=1, begin=start, end=stop) if len(pieces) > 1 else filters
             given = [piece.x, part] if bias is None or start else [piece.x, part, bias]
-            count = end - begin + padding
-            answer = F.Convolution(*given, num_filter=count, no_bias=len(given) == 2, **settings)
+            answer = F.Convolution(*given, num_filter=count + padding, no_bias=len(given) == 2, **settings)
             total, start = answer if total is None else total + answer, stop
-        out.append(_Piece(total, end - begin, padding))
+        out.append(_Piece(total, count, padding))
     return out
 
 

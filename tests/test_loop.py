@@ -1,0 +1,159 @@
+"""The training loop: what is kept as best, when it stops, what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bioclass.card import Card, Class
+from bioclass.errors import RecipeError, Stopped, TrainingError
+from bioclass.fit import loop
+from bioclass.fit.task import Task
+from bioclass.preprocess import prepare
+from bioclass.recipe import Recipe
+from bioclass.run import Run, create_run, open_run
+from bioclass.samples import Samples
+from bioclass.validation import validate
+
+CLASSES = ("a", "b")
+CARD = Card(name="made", title="made", classes=tuple(Class(name=name) for name in CLASSES))
+ENVIRONMENT = {"device": "cpu", "workers": 1, "threads": 1, "root": ""}
+
+
+class Scripted:
+    """A trainer whose validation probabilities for the true class, by epoch, are written beforehand."""
+
+    def __init__(self, task: Task, script: list[float], losses: float = 1.0) -> None:
+        self.task, self.script, self.losses = task, script, losses
+        self.iteration, self.asked = 0, 0
+
+    def train(self, start: int, end: int) -> float:
+        assert start == self.iteration
+        self.iteration = end
+        return self.losses * (end - start)
+
+    def probabilities(self, rows: np.ndarray) -> np.ndarray:
+        right = self.script[self.asked]
+        self.asked += 1
+        table = np.full((len(rows), 2), 1 - right)
+        table[np.arange(len(rows)), self.task.labels[rows]] = right
+        return table
+
+    def tensors(self) -> dict[str, dict[str, np.ndarray]]:
+        now = np.array([self.iteration], dtype=np.float32)
+        return {"weights": {"iteration": now}, "optimizer": {"0": now}}
+
+    def restore(self, tensors: dict[str, dict[str, np.ndarray]]) -> None:
+        self.iteration = int(tensors["weights"]["iteration"][0])
+
+    def close(self) -> None:
+        pass
+
+
+def prepared(tmp_path: Path, validation: int = 4, **fit: object) -> tuple[Run, Task, np.ndarray]:
+    data = {"dataset": "made", "split": {"validation": 0.1 if validation else 0}, "fit": {"batch_size": 5, **fit}}
+    recipe = validate(Recipe, data, "recipe", RecipeError)
+    samples = Samples(np.zeros((24, 4, 4), np.uint8), np.arange(24) % 2).checked(CLASSES)
+    images, plan = prepare(samples, recipe.preprocess, CARD)
+    parts = np.array(["train"] * (24 - validation) + ["validation"] * validation)
+    run = create_run(tmp_path / "run", recipe, CARD, samples, parts, plan, ENVIRONMENT)
+    train = np.flatnonzero(parts == "train")
+    return run, Task(recipe, plan, CLASSES, images, samples.labels, train), np.flatnonzero(parts == "validation")
+
+
+def test_the_best_epoch_is_kept_and_early_stopping_counts_from_it(tmp_path):
+    run, task, validation = prepared(tmp_path, epochs=50, early_stopping={"patience": 3})
+    trainer = Scripted(task, [0.5, 0.7, 0.9, 0.8, 0.85, 0.89, 0.99])
+    records = list(loop.fit(run, task, trainer, validation))
+    assert [record["best"] for record in records] == [True, True, True, False, False, False]
+    best = open_run(run.path).best()
+    assert best.tensors["weights"]["iteration"][0] == records[2]["iteration"] == 12
+    assert best.state["record"]["validation_loss"] == pytest.approx(-np.log(0.9))
+    assert run.last().state["finished"] == "validation loss has not improved for 3 epochs"
+    assert open_run(run.path).history() == records
+
+
+def test_a_small_improvement_does_not_count_with_min_delta(tmp_path):
+    run, task, validation = prepared(tmp_path, epochs=9, early_stopping={"patience": 2, "min_delta": 0.5})
+    trainer = Scripted(task, [0.2, 0.25, 0.27, 0.9])
+    records = list(loop.fit(run, task, trainer, validation))
+    assert [record["best"] for record in records] == [True, False, False]
+
+
+def test_selection_by_accuracy(tmp_path):
+    run, task, validation = prepared(tmp_path, epochs=3, select="accuracy")
+    records = list(loop.fit(run, task, Scripted(task, [0.4, 0.6, 0.9]), validation))
+    # From 0 % to 100 %, and no better after that, whatever the loss.
+    assert [record["best"] for record in records] == [True, True, False]
+    assert run.last().state["finished"] == "all iterations done"
+
+
+def test_without_a_validation_part_the_last_weights_are_the_result(tmp_path):
+    run, task, validation = prepared(tmp_path, validation=0, iterations=12)
+    records = list(loop.fit(run, task, Scripted(task, []), validation))
+    # 24 images in batches of 5: epochs end at iterations 5 and 10, the training at 12.
+    assert [record["iteration"] for record in records] == [5, 10, 12]
+    assert all(record["best"] and "validation_loss" not in record for record in records)
+    assert run.best().tensors["weights"]["iteration"][0] == 12
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_names_the_mend(tmp_path, loss):
+    run, task, validation = prepared(tmp_path, epochs=3)
+    with pytest.raises(TrainingError, match=r"iterations 0 and 4.*Lower fit\.optimizer\.lr \(now 0\.01\)"):
+        list(loop.fit(run, task, Scripted(task, [0.5], losses=loss), validation))
+    assert run.last() is None
+
+
+def test_a_real_divergence_is_caught(tmp_path):
+    from bioclass.fit.team import TeamTrainer
+
+    run, task, validation = prepared(tmp_path, epochs=30)
+    images = np.random.default_rng(0).integers(0, 255, task.images.shape, dtype=np.uint8)
+    hot = {"optimizer": {"name": "sgd", "lr": 1e30}, "epochs": 30, "batch_size": 5}
+    recipe = validate(
+        Recipe,
+        {"dataset": "made", "network": {"name": "mlp", "activation": "relu"}, "fit": hot},
+        "recipe",
+        RecipeError,
+    )
+    task = Task(recipe, task.plan, CLASSES, images, task.labels, task.train)
+    with pytest.raises(TrainingError, match="diverged"):
+        list(loop.fit(run, task, TeamTrainer(task, 1), validation))
+
+
+def test_asked_to_stop_it_saves_between_epochs_and_goes_on_from_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(Task, "segment", 2)
+    run, task, validation = prepared(tmp_path, epochs=2)
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped, match="iteration 6 of 8"):
+        list(loop.fit(run, task, Scripted(task, [0.5, 0.6]), validation, stop=lambda: next(asked)))
+    trainer = Scripted(task, [0.6])
+    records = list(loop.fit(run, task, trainer, validation))
+    assert trainer.iteration == 8
+    assert [record["epoch"] for record in records] == [2]
+    assert len(run.history()) == 2
+
+
+def test_what_a_killed_fit_wrote_beyond_its_checkpoint_is_forgotten(tmp_path):
+    run, task, validation = prepared(tmp_path, epochs=2)
+    history = run.path / "history.jsonl"
+    list(loop.fit(run, task, Scripted(task, [0.5, 0.6]), validation))
+    confirmed = history.read_text()
+    history.write_text(confirmed + json.dumps({"epoch": 3}) + "\n" + '{"ep')
+    assert [record["epoch"] for record in run.history()] == [1, 2]
+    list(loop.fit(run, task, Scripted(task, []), validation))
+    assert history.read_text() == confirmed
+
+
+def test_scores_are_scikit_learns():
+    from sklearn.metrics import balanced_accuracy_score, log_loss
+
+    rng = np.random.default_rng(0)
+    labels, table = rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50)
+    found = loop.scores(table, labels)
+    assert found["loss"] == pytest.approx(log_loss(labels, table))
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, table.argmax(axis=1)))
