@@ -1,7 +1,7 @@
 # make demo    set everything up, train LeNet on 1,797 real handwritten digits and evaluate it
 # make test    set everything up, then lint, format check, types and tests
 # make proofs  the longer proofs; with BIOCLASS_TEST_DATA=DIR also those on real data
-# make bench   speed beside PyTorch, in an environment of its own
+# make bench   speed beside PyTorch, in an environment of its own; make bench-scale: from 1,000 to 1,000,000 images
 
 EXTRA ?= cpu
 VENV ?= .venv
@@ -11,7 +11,7 @@ FITS = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test lint types proofs bench format clean
+.PHONY: demo test proofs bench bench-scale format clean
 
 demo: $(READY)
 	@rm -rf runs/demo
@@ -32,6 +32,9 @@ proofs: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench/training.py
+
+bench-scale: $(READY)
+	$(BIN)/python tests/bench/scale.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
