@@ -20,6 +20,9 @@ PACKAGES = (
     "pandas",
 )
 
+# Read once: ``set_threads`` writes the variable too.
+_ASKED_FOR = os.environ.get("OMP_NUM_THREADS", "")
+
 
 def describe_environment() -> dict[str, Any]:
     """Return versions and machine, JSON-ready."""
@@ -35,8 +38,7 @@ def describe_environment() -> dict[str, Any]:
 def available_cores() -> int:
     """Return the cores to use: those this process may run on, and no more than OMP_NUM_THREADS says."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(cores, int(wish))) if wish.isdigit() else cores
+    return max(1, min(cores, int(_ASKED_FOR))) if _ASKED_FOR.isdigit() else cores
 
 
 def set_threads(threads: int, one_by_one: bool = False) -> None:
