@@ -208,7 +208,7 @@ def test_pad_of_very_narrow_images():
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_statistics_are_those_of_the_training_rows(monkeypatch, dtype):
-    monkeypatch.setattr("bioclass.preprocess._CHUNK_VALUES", 500)
+    monkeypatch.setattr("bioclass.preprocess.plan._CHUNK_VALUES", 500)
     images = (RNG.random((50, 6, 7, 3)) * [50, 100, 200]).astype(dtype)
     samples = checked(images)
     rows = RNG.permutation(50)[:30]
