@@ -108,19 +108,23 @@ class Run:
             RunError: a file is damaged or missing, or nothing was saved yet.
         """
         self.best()
-        if self.last() is None:
+        last = self.last()
+        if last is None:
             raise RunError(
                 f"The run {self.path} has no last/manifest.json: its first epoch was not finished, or the folder "
                 "is not complete. Continue the fit with --resume, or copy the run again."
             )
-        self.history()
+        self._records(last)
         _ = self.split
 
     def history(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that the last checkpoint has seen."""
         last = self.last()
+        return [] if last is None else self._records(last)
+
+    def _records(self, last: Checkpoint) -> list[dict[str, Any]]:
         try:
-            return [] if last is None else [json.loads(line) for line in history_lines(self.path, last)]
+            return [json.loads(line) for line in history_lines(self.path, last)]
         except (ValueError, RecursionError):
             raise RunError(f"{self.path / 'history.jsonl'} is not the history that bioclass writes.") from None
 

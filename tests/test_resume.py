@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from bioclass.files import read_sealed, sha256, write_sealed
 
 FIT = ["fit", "mnist-network3", "--resume", "--set", "dataset=digits", "--set", "preprocess.size=[16,16]"]
 FIT += ["--set", "network.hidden=[24,24]", "--set", "fit.batch_size=8", "--set", "fit.epochs=3"]
@@ -160,6 +163,23 @@ def test_a_changed_recipe_is_refused_by_key(left_alone, options, says):
     assert (process.returncode, out) == (2, "")
     assert says in err and "Traceback" not in err
     assert outcome(left_alone) == before
+
+
+def test_a_device_that_is_not_here_is_one_sentence_on_resume_too(left_alone, tmp_path):
+    """A run fitted on a GPU and moved to a machine without one: MXNet itself would abort the process."""
+    moved = tmp_path / "moved"
+    shutil.copytree(left_alone, moved)
+    environment = json.loads((moved / "environment.json").read_text())
+    text = json.dumps({**environment, "device": "gpu:0"})
+    (moved / "environment.json").write_text(text)
+    manifest = read_sealed(moved / "manifest.json")
+    manifest["files"]["environment.json"] = sha256(text.encode())
+    write_sealed(moved / "manifest.json", manifest)
+    for device in ("gpu", "gpu:0", "auto"):
+        process = launch(moved, "--device", device)
+        out, err = process.communicate()
+        assert (process.returncode, out) == (2, "")
+        assert "'gpu:0' cannot be used because" in err and "Traceback" not in err
 
 
 def test_two_fits_of_one_run_at_a_time_are_refused(tmp_path):

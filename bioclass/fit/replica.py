@@ -37,7 +37,6 @@ class Replica:
     """A network whose parameters on ``context`` lie in flat buffers, numpy arrays or NDArrays."""
 
     def __init__(self, net: Any, layout: Layout, weights: Any, gradients: Any, context: Any) -> None:
-        self.net = net
         self.context = context
         self.weights = weights
         self.gradients = gradients

@@ -12,6 +12,7 @@ import numpy as np
 
 from bioclass.card import Card
 from bioclass.dataset import find_root, load_samples
+from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
@@ -105,10 +106,15 @@ def _reopen(request: Request) -> Run:
             + "\n".join(lines)
             + "\nGive the same recipe and settings, or start a new run with --run."
         )
-    recorded = run.environment["device"], run.environment["workers"]
-    wanted = request.device, request.workers
-    for name, was, wish in zip(("--device", "--workers"), recorded, wanted, strict=True):
-        if wish not in ("auto", None, was):
+    device, workers = run.environment["device"], run.environment["workers"]
+    # "gpu" and "gpu:0" are one device.
+    other_device = request.device != "auto" and parse(request.device) != parse(device)
+    other_workers = request.workers not in (None, workers)
+    for name, other, was, wish in (
+        ("--device", other_device, device, request.device),
+        ("--workers", other_workers, workers, request.workers),
+    ):
+        if other:
             raise RunError(
                 f"The run {run.path} was started with {name} {was}; with {wish} it would not continue exactly. "
                 f"Leave {name} out, or start a new run with --run."
@@ -121,9 +127,9 @@ def _devices(
 ) -> dict[str, Any]:
     """Choose contexts, worker processes and threads: as recorded, as asked for, or what measures best."""
     if run is not None:
+        # The run may have come from another machine: a device that is not here is said before MXNet aborts on it.
+        choose(run.environment["device"])
         return {key: run.environment[key] for key in ("device", "workers", "threads")}
-    from bioclass.devices import choose
-
     device, reason = choose(request.device)
     if request.device == "auto":
         say(f"Computing on {device}: {reason}")
