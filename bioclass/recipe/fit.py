@@ -1,0 +1,108 @@
+"""How to train: length, optimizer, schedule, what is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bioclass.recipe.values import Positive
+from bioclass.validation import Strict
+
+
+class SGD(Strict):
+    """Stochastic gradient descent with momentum; ``l2`` is the coefficient of the weight decay.
+
+    ``bias_lr`` multiplies the learning rate of every bias (2 in Caffe's LeNet).
+    """
+
+    name: Literal["sgd"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    bias_lr: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Adam(Strict):
+    """Adam (Kingma and Ba 2015); ``l2`` is added to the gradient, as in the paper's time."""
+
+    name: Literal["adam"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 0.001
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    bias_lr: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Constant(Strict):
+    """The learning rate stays."""
+
+    name: Literal["constant"] = "constant"
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
+class Inverse(Strict):
+    """Caffe's ``inv`` policy: lr (1 + gamma t) ^ -power at iteration t."""
+
+    name: Literal["inverse"] = "inverse"
+    gamma: Annotated[float, Field(gt=0)] = 0.0001
+    power: Annotated[float, Field(gt=0)] = 0.75
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
+class Steps(Strict):
+    """The learning rate is multiplied by ``factor`` at each of the stated shares of the training time."""
+
+    name: Literal["steps"] = "steps"
+    at: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.75)
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
+class Cosine(Strict):
+    """Half a cosine from lr to lr x ``final`` (Loshchilov and Hutter 2017, without restarts)."""
+
+    name: Literal["cosine"] = "cosine"
+    final: Annotated[float, Field(ge=0, le=1)] = 0.0
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
+Optimizer = Annotated[SGD | Adam, Field(discriminator="name")]
+Schedule = Annotated[Constant | Inverse | Steps | Cosine, Field(discriminator="name")]
+
+
+class EarlyStopping(Strict):
+    """Stop after ``patience`` epochs in which the validation figure has not improved by ``min_delta``."""
+
+    patience: Positive = 10
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Fit(Strict):
+    """How to train.
+
+    Exactly one of ``epochs`` and ``iterations`` is given. With a validation part the weights with the best
+    ``select`` on it are kept as the result; without one, the last. ``class_weights`` weigh the loss: "balanced"
+    is N / (K N_c), or give a number for every class by name. ``sampling = "balanced"`` draws every class
+    equally often.
+    """
+
+    epochs: Positive | None = None
+    iterations: Positive | None = None
+    batch_size: Positive = 64
+    optimizer: Optimizer = SGD(momentum=0.9)
+    schedule: Schedule = Constant()
+    select: Literal["loss", "accuracy", "balanced_accuracy"] = "loss"
+    early_stopping: EarlyStopping | None = None
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Fit:
+        if (self.epochs is None) == (self.iterations is None):
+            raise ValueError(
+                f"give exactly one of epochs and iterations. "
+                f"Got epochs = {self.epochs}, iterations = {self.iterations}"
+            )
+        return self

@@ -1,0 +1,49 @@
+"""The networks that a recipe can name, with what each leaves open."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bioclass.recipe.values import Positive, Probability
+from bioclass.validation import Strict
+
+
+class LeNet(Strict):
+    """LeNet as Caffe's example has it (table 1 of the study): two convolutions, ``fc1``, the classes."""
+
+    name: Literal["lenet"] = "lenet"
+    fc1: Positive = 500
+    dropout: Probability = 0.0
+
+
+class Network3(Strict):
+    """Nielsen's Network3 (table 2 of the study): two convolutions and two hidden layers with dropout."""
+
+    name: Literal["network3"] = "network3"
+    hidden: tuple[Positive, Positive] = (1000, 1000)
+    dropout: Probability = 0.5
+
+
+class DropConnect(Strict):
+    """DropConnect (table 3 of the study): the weights of ``fc1`` are dropped, not its outputs.
+
+    ``inference`` is the mean of the weights, or Wan et al.'s Gaussian moment matching.
+    """
+
+    name: Literal["dropconnect"] = "dropconnect"
+    fc1: Positive = 150
+    rate: Probability = 0.5
+    inference: Literal["mean", "gaussian"] = "gaussian"
+
+
+class MLP(Strict):
+    """A multilayer perceptron, trained by classical backpropagation."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden: tuple[Positive, ...] = (100,)
+    activation: Literal["sigmoid", "tanh", "relu", "softsign"] = "sigmoid"
+
+
+Network = Annotated[LeNet | Network3 | DropConnect | MLP, Field(discriminator="name")]

@@ -1,0 +1,63 @@
+"""A recipe as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+import tomli_w
+from pydantic import Field, model_validator
+
+from bioclass.recipe.augment import Augment
+from bioclass.recipe.fit import Fit
+from bioclass.recipe.network import LeNet, Network
+from bioclass.recipe.preprocess import Preprocess, Split
+from bioclass.validation import Strict
+
+
+class Recipe(Strict):
+    """One experiment. Its keys are those of the TOML file; what it leaves out takes the defaults here."""
+
+    title: str = ""
+    dataset: str
+    root: str | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    network: Network = LeNet()
+    preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
+    split: Split = Split()
+    fit: Fit
+
+    @model_validator(mode="after")
+    def _stopping_needs_validation(self) -> Recipe:
+        if self.fit.early_stopping is not None and self.split.validation == 0:
+            raise ValueError(
+                "fit.early_stopping needs a validation part: set split.validation above 0 (got 0), "
+                "or leave early_stopping out"
+            )
+        return self
+
+    def to_toml(self) -> str:
+        """Return the recipe with every default written out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def choices(self) -> dict[str, Any]:
+        """Return what decides the result, by dotted key: everything but the title and where the data lies."""
+        dump = self.model_dump(mode="json")
+        return {key: value for key, value in flatten(dump).items() if key not in ("title", "root")}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the choices."""
+        return hashlib.sha256(json.dumps(self.choices(), sort_keys=True).encode()).hexdigest()
+
+
+def flatten(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Return the leaves of nested tables by dotted key."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            out.update(flatten(value, f"{above}{key}."))
+        else:
+            out[f"{above}{key}"] = value
+    return out
