@@ -1,13 +1,15 @@
 """Which images are in which batch: a pure function of the seed and the iteration, so that a run can resume.
 
-Training draws from one endless stream: every image once in random order, then all again in another order, cut
-into full batches that may cross from one epoch into the next. The batch of iteration t is therefore known
-without having gone through those before it, and all batches have one size.
+Training draws from one endless stream: every image once in random order, a pass, then all again in another order,
+cut into full batches that may cross from one pass into the next. The batch of iteration t is therefore known
+without having gone through those before it, and all batches have one size. Where each image has V variants, V
+passes are an epoch, in which each image shows every variant once; nothing is kept for a variant.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,17 @@ from bioclass.recipe import Fit
 Rows = npt.NDArray[np.intp]
 
 
+class Draw(NamedTuple):
+    """What a batch is made of."""
+
+    rows: Rows
+    """(B,) rows of the training part."""
+    variants: Rows
+    """(B,) which variant of each, from 0, the image itself."""
+    positions: Rows
+    """(B,) places in the stream, all different."""
+
+
 class Stream:
     """The endless stream of training images.
 
@@ -24,19 +37,24 @@ class Stream:
         labels: (N,) labels of the training part.
         fit: batch size, length and sampling.
         seed: of the order.
+        variants: of every image in an epoch.
     """
 
-    def __init__(self, labels: npt.NDArray[np.int64], fit: Fit, seed: int) -> None:
+    def __init__(self, labels: npt.NDArray[np.int64], fit: Fit, seed: int, variants: int = 1) -> None:
         self.labels = labels
         self.batch_size = fit.batch_size
         self.balanced = fit.sampling == "balanced"
         self.seed = seed
+        self.variants = variants
         n = len(labels)
+        self.epoch = n * variants
+        """Images of an epoch, the variants among them."""
         self.iterations = (
-            fit.iterations if fit.iterations is not None else -(-(fit.epochs or 1) * n // self.batch_size)
+            fit.iterations if fit.iterations is not None else -(-(fit.epochs or 1) * self.epoch // self.batch_size)
         )
-        # Two epochs are in play at a time: a batch may straddle them, a small dataset's batch several.
+        # Two passes are in play at a time: a batch may straddle them, a small dataset's batch several.
         self.order = lru_cache(maxsize=2 + -(-self.batch_size // n))(self._order)
+        self.turns = lru_cache(maxsize=2)(self._turns)
 
     def rows(self, iteration: int) -> Rows:
         """Return the rows of the training part that make the batch of this iteration, (batch_size,)."""
@@ -44,24 +62,48 @@ class Stream:
         start = iteration * self.batch_size
         taken: list[Rows] = []
         while (missing := self.batch_size - sum(map(len, taken))) > 0:
-            epoch, offset = divmod(start, n)
-            taken.append(self.order(epoch)[offset : offset + missing])
+            number, offset = divmod(start, n)
+            taken.append(self.order(number)[offset : offset + missing])
             start += len(taken[-1])
         return taken[0] if len(taken) == 1 else np.concatenate(taken)
 
-    def epoch_end(self, iteration: int) -> int:
-        """Return the first iteration, after this one, at which an epoch is complete or the training ends."""
+    def draw(self, iteration: int) -> Draw:
+        """Return the rows of a batch and their variants."""
+        rows = self.rows(iteration)
+        positions = iteration * self.batch_size + np.arange(self.batch_size)
+        if self.variants == 1:
+            return Draw(rows, np.zeros_like(rows), positions)
+        if self.balanced:
+            # An image of a rare class is drawn several times in a pass: its variants come at random.
+            rng = np.random.default_rng([self.seed, iteration, 1])
+            return Draw(rows, rng.integers(self.variants, size=len(rows)), positions)
+        # Each image goes through the variants in the epoch's order, from a start of its own.
+        number = positions // len(self.labels)
+        turn = number % self.variants
+        variants = np.empty_like(rows)
+        for epoch in np.unique(number // self.variants).tolist():
+            starts, order = self.turns(epoch)
+            here = number // self.variants == epoch
+            variants[here] = order[(starts[rows[here]] + turn[here]) % self.variants]
+        return Draw(rows, variants, positions)
+
+    def pass_end(self, iteration: int) -> int:
+        """Return the first iteration, after this one, at which a pass is complete or the training ends."""
         n = len(self.labels)
-        epoch = iteration * self.batch_size // n
-        end = -(-(epoch + 1) * n // self.batch_size)
+        number = iteration * self.batch_size // n
+        end = -(-(number + 1) * n // self.batch_size)
         return min(end, self.iterations)
 
     def epochs_at(self, iteration: int) -> float:
         """Return how many epochs have gone by at an iteration."""
-        return iteration * self.batch_size / len(self.labels)
+        return iteration * self.batch_size / self.epoch
 
-    def _order(self, epoch: int) -> Rows:
-        rng = np.random.default_rng([self.seed, epoch])
+    def _turns(self, epoch: int) -> tuple[Rows, Rows]:
+        rng = np.random.default_rng([self.seed, epoch, 2])
+        return rng.integers(self.variants, size=len(self.labels)), rng.permutation(self.variants)
+
+    def _order(self, number: int) -> Rows:
+        rng = np.random.default_rng([self.seed, number])
         n = len(self.labels)
         if not self.balanced:
             return rng.permutation(n)

@@ -87,7 +87,7 @@ class Predictor:
 
 def input_shape(plan: Plan) -> tuple[int, int, int]:
     """Return the shape (C, H, W) of what the network sees."""
-    return (plan.channels, *plan.size)
+    return (plan.channels, *plan.output_size)
 
 
 def infer(

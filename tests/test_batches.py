@@ -70,7 +70,7 @@ def ends(source):
     """The iterations after which an epoch is recorded, as the loop asks for them."""
     found = [0]
     while found[-1] < source.iterations:
-        found.append(source.epoch_end(found[-1]))
+        found.append(source.pass_end(found[-1]))
         assert found[-1] > found[-2]
     return found[1:]
 
@@ -95,7 +95,7 @@ def test_epoch_ends_by_hand(n, fit, expected):
 
 def test_epoch_end_from_within_an_epoch():
     source = stream([0] * 10, epochs=3, batch_size=4)
-    assert [source.epoch_end(i) for i in range(8)] == [3, 3, 3, 5, 5, 8, 8, 8]
+    assert [source.pass_end(i) for i in range(8)] == [3, 3, 3, 5, 5, 8, 8, 8]
 
 
 def test_epochs_at():
@@ -185,3 +185,64 @@ def test_class_weights_must_name_every_class(choice, words):
         weights(choice, classes=classes)
     assert words in str(caught.value)
     assert "[" not in str(caught.value)
+
+
+# Variants
+
+
+def drawn_pairs(source, images):
+    """Every (row, variant) in the order of the stream, for so many images."""
+    batches = [source.draw(i) for i in range(-(-images // source.batch_size))]
+    rows_, variants, positions = (np.concatenate(parts)[:images] for parts in zip(*batches, strict=True))
+    np.testing.assert_array_equal(positions, np.arange(images))
+    return list(zip(rows_.tolist(), variants.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("n", "variants", "batch"), [(10, 5, 4), (7, 25, 8), (3, 4, 10), (1, 3, 2)])
+def test_an_epoch_shows_every_variant_of_every_image_once(n, variants, batch):
+    source = Stream(np.zeros(n, int), Fit(epochs=3, batch_size=batch), 0, variants)
+    assert source.iterations == -(-3 * n * variants // batch)
+    drawn = drawn_pairs(source, 3 * n * variants)
+    epochs = [drawn[i * n * variants : (i + 1) * n * variants] for i in range(3)]
+    for epoch in epochs:
+        assert Counter(epoch) == Counter({(i, v): 1 for i in range(n) for v in range(variants)})
+        for start in range(0, len(epoch), n):
+            assert sorted(row for row, _ in epoch[start : start + n]) == list(range(n))
+    if n * variants > 12:
+        assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_variants_are_known_at_any_iteration():
+    settings = (np.zeros(11, int), Fit(epochs=2, batch_size=4), 3, 5)
+    forward = [[part.tolist() for part in Stream(*settings).draw(i)] for i in range(30)]
+    for i in (29, 4, 0, 17):
+        assert [part.tolist() for part in Stream(*settings).draw(i)] == forward[i]
+
+
+def test_a_batch_mixes_variants():
+    source = Stream(np.zeros(1000, int), Fit(epochs=1, batch_size=200), 0, 5)
+    counts = np.bincount(source.draw(0).variants, minlength=5)
+    assert counts.min() > 15
+
+
+def test_balanced_sampling_draws_all_variants():
+    labels = np.repeat([0, 1], [95, 5])
+    source = Stream(labels, Fit(epochs=1, batch_size=50, sampling="balanced"), 0, 4)
+    drawn = drawn_pairs(source, 4000)
+    assert {v for row, v in drawn if labels[row] == 1} == {0, 1, 2, 3}
+    assert 1700 < sum(labels[row] == 1 for row, _ in drawn) < 2300
+
+
+def test_a_stream_of_variants_keeps_nothing_for_them():
+    """The order of 1.5 million images would take 12 MB, and two are in play."""
+
+    def peak(variants):
+        tracemalloc.start()
+        source = Stream(np.zeros(60_000, int), Fit(epochs=1, batch_size=64), 0, variants)
+        for iteration in (0, 937, 1900, 5000):
+            source.draw(iteration)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    assert peak(25) < 1.05 * peak(5) < 8e6

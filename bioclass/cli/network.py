@@ -38,7 +38,7 @@ def network(
         run = open_run(Path(name))
         recipe: Recipe = run.recipe
         classes = len(run.classes)
-        size: tuple[int, int] | None = run.plan.size
+        size: tuple[int, int] | None = run.plan.output_size
         channels: int | None = run.plan.channels
     else:
         shelf = Shelf.of(path or ())
@@ -46,7 +46,9 @@ def network(
         recipe = load_recipe(file, settings or ())
         card = shelf.card(recipe.dataset, file.parent)
         classes = len(card.classes)
-        size, channels = recipe.preprocess.size or card.size, card.channels
+        steps = recipe.preprocess
+        size = steps.center.size if steps.center else steps.size or card.size
+        channels = card.channels
     height, width, depth = _shape(shape, size, channels)
     _print(recipe, (depth, height, width), classes, as_json)
 

@@ -70,7 +70,7 @@ def fit(
     total = task.stream.iterations
     saved = epoch_started = time.monotonic()
     while not state.finished:
-        epoch_end = task.stream.epoch_end(state.iteration)
+        epoch_end = task.stream.pass_end(state.iteration)
         # Segments end at multiples of their length, whatever the iteration a fit was resumed at.
         end = min((state.iteration // task.segment + 1) * task.segment, epoch_end)
         loss = trainer.train(state.iteration, end)

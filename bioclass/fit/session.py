@@ -178,8 +178,8 @@ def _trainer(
     from bioclass.fit.team import TeamTrainer
 
     task = Task(recipe, plan, card.class_names, images, samples.labels, train)
-    # Wrong class weights are said here, before there is a run folder.
-    _ = task.image_weights
+    # Wrong class weights and steps are said here, before there is a run folder.
+    _ = task.image_weights, task.augmenter
     if devices["device"] == "cpu":
         return task, TeamTrainer(task, devices["workers"])
     return task, ContextsTrainer(task, contexts(devices["device"]))

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import preprocess
-from bioclass.batches import Stream, class_weights
+from bioclass.augment import Augmenter
+from bioclass.batches import Draw, Stream, class_weights
 from bioclass.checkpoint import Tensors
 from bioclass.fit.schedule import learning_rate
 from bioclass.predict import input_shape
@@ -35,7 +36,18 @@ class Task:
     @cached_property
     def stream(self) -> Stream:
         """The endless stream of training images."""
-        return Stream(self.labels[self.train], self.recipe.fit, self.recipe.seed)
+        variants = self.recipe.augment.variants
+        return Stream(self.labels[self.train], self.recipe.fit, self.recipe.seed, variants)
+
+    @cached_property
+    def augmenter(self) -> Augmenter | None:
+        """Makes variants of the training images; None where they are taken as they are.
+
+        Raises:
+            RecipeError: a step that these images cannot take.
+        """
+        augment = self.recipe.augment
+        return Augmenter(augment, self.plan, self.recipe.seed) if augment.steps else None
 
     @cached_property
     def image_weights(self) -> npt.NDArray[np.float32]:
@@ -60,8 +72,15 @@ class Task:
     def fill(self, batch: Batch, iteration: int, index: int, parts: int) -> None:
         """Write a part of a batch into images (B, C, H, W), labels (B,) and weights (B,)."""
         x, labels, weights = batch
-        rows = self.train[self.part(self.stream.rows(iteration), index, parts)]
-        preprocess.apply(self.plan, self.images[rows], out=x)
+        draw = Draw(*(self.part(each, index, parts) for each in self.stream.draw(iteration)))
+        rows = self.train[draw.rows]
+        if self.augmenter is None:
+            preprocess.apply(self.plan, self.images[rows], out=x)
+        elif self.recipe.augment.mode == "enumerated":
+            made = self.augmenter.enumerated(self.images[rows], rows, draw.variants)
+            preprocess.scaled(self.plan, made, out=x)
+        else:
+            preprocess.scaled(self.plan, self.augmenter.random(self.images[rows], draw.positions), out=x)
         labels[:] = self.labels[rows]
         weights[:] = self.image_weights[self.labels[rows]]
 

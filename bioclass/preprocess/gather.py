@@ -54,6 +54,7 @@ def prepare(samples: Samples, recipe: Preprocess, card: Card) -> tuple[Array, Pl
         input=source,
         size=(images.shape[1], images.shape[2]),
         resize=None if recipe.size is None else recipe.resize,
+        center=recipe.center,
         divisor=_divisor(recipe, source),
         mean=(0.0,) * channels,
         std=(1.0,) * channels,

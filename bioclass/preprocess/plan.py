@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 
 from bioclass.errors import DatasetError, ImageError, RunError
 from bioclass.images import read_image, to_channels
+from bioclass.preprocess.center import centred
 from bioclass.preprocess.resize import by, resized
-from bioclass.recipe import Positive
+from bioclass.recipe import Center, Positive
 from bioclass.validation import Strict, validate
 
 Array = npt.NDArray[Any]
@@ -34,13 +35,15 @@ class Input(Strict):
 class Plan(Strict):
     """The steps with every value resolved: enough to treat a new image exactly as those of the training.
 
-    ``size`` is (height, width) in pixels. ``resize`` is None where images must have that size already. ``mean``
-    and ``std`` have one value a channel and are those of the divided values; 0 and 1 leave them alone.
+    ``size`` is (height, width) in pixels. ``resize`` is None where images must have that size already. ``center``
+    comes next, where it is wanted. ``mean`` and ``std`` have one value a channel and are those of the divided
+    values; 0 and 1 leave them alone.
     """
 
     input: Input
     size: tuple[Positive, Positive]
     resize: Literal["stretch", "pad"] | None
+    center: Center | None = None
     divisor: Annotated[float, Field(gt=0)]
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -56,6 +59,16 @@ class Plan(Strict):
         if self.input.dtype not in _DTYPES:
             raise ValueError(f"input.dtype must be one of {', '.join(_DTYPES)}. Got {self.input.dtype!r}")
         return self
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of what the network sees."""
+        return self.size if self.center is None else self.center.size
+
+    @property
+    def largest(self) -> float:
+        """The largest value that images can hold; for floats, what they are divided by."""
+        return self.divisor if self.input.bit_depth is None else 2.0**self.input.bit_depth - 1
 
     def to_json(self) -> str:
         """Return the plan as JSON; floats come back exactly."""
@@ -107,7 +120,7 @@ def fit_statistics(plan: Plan, images: Array, rows: npt.NDArray[Any]) -> Plan:
     order = np.sort(np.asarray(rows))
     count, mean, squares = 0, np.zeros(plan.channels), np.zeros(plan.channels)
     for part in chunks(len(order), images):
-        values = images[order[part]].reshape(-1, plan.channels).astype(np.float64)
+        values = _in_place(plan, images[order[part]]).reshape(-1, plan.channels).astype(np.float64)
         n, here = len(values), values.mean(axis=0)
         squares += np.square(values - here).sum(axis=0) + (here - mean) ** 2 * (count * n / (count + n))
         mean += (here - mean) * (n / (count + n))
@@ -120,9 +133,9 @@ def fit_statistics(plan: Plan, images: Array, rows: npt.NDArray[Any]) -> Plan:
 
 
 def apply(plan: Plan, images: Array, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-    """Return prepared images (N, H, W, C) as the network takes them: divided, standardised, float32 (N, C, H, W).
+    """Return stored images (N, H, W, C) as the network takes them: centred, divided, standardised, channel-first.
 
-    ``out``, float32 (N, C, H, W), is written in place where it is given.
+    ``out``, float32 (N, C, h, w), is written in place where it is given.
 
     Raises:
         DatasetError: images of another size or number of channels than the plan's.
@@ -132,8 +145,13 @@ def apply(plan: Plan, images: Array, out: npt.NDArray[np.float32] | None = None)
             f"The plan is for images (N, H, W, C) with (H, W, C) = {(*plan.size, plan.channels)}. "
             f"Got the shape {images.shape}: prepare them with this plan."
         )
+    return scaled(plan, _in_place(plan, images), out)
+
+
+def scaled(plan: Plan, images: Array, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+    """Return images (N, h, w, C) that are in place already as float32 (N, C, h, w), divided and standardised."""
     if out is None:
-        out = np.empty((len(images), plan.channels, *plan.size), np.float32)
+        out = np.empty((len(images), plan.channels, *plan.output_size), np.float32)
     scale, shift = _affine(plan.divisor, plan.mean, plan.std)
     if plan.channels == 1:
         np.multiply(images.reshape(out.shape), scale, out=out, casting="same_kind")
@@ -146,6 +164,10 @@ def apply(plan: Plan, images: Array, out: npt.NDArray[np.float32] | None = None)
         if shift is not None:
             target += shift
     return out
+
+
+def _in_place(plan: Plan, images: Array) -> Array:
+    return images if plan.center is None else centred(images, plan.center, plan.largest)
 
 
 def read_for(plan: Plan, path: Path) -> Array:
