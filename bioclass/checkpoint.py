@@ -34,7 +34,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors], state: dict[st
     """Replace the checkpoint in ``folder`` as a whole; ``state["iteration"]`` and the content name the files."""
     from safetensors.numpy import save
 
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for kind, arrays in tensors.items():
         data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})

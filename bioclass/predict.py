@@ -49,19 +49,21 @@ class Scorer:
 
 
 class Predictor:
-    """A run's best weights on one context.
+    """A run's best weights, or those of one of its snapshots (counted from 1), on one context.
 
     Raises:
-        RunError: the run has no weights, or they do not fit its network.
+        RunError: the run has no such weights, or they do not fit its network.
     """
 
-    def __init__(self, run: Run, context: Any) -> None:
+    def __init__(self, run: Run, context: Any, snapshot: int | None = None) -> None:
         self.run = run
         self._scorer = Scorer(run.recipe.network, input_shape(run.plan), len(run.classes), context)
-        weights = run.best().tensors.get("weights")
+        checkpoint = run.best() if snapshot is None else run.snapshot(snapshot)
+        source = run.path / "best" if snapshot is None else run.snapshot_path(snapshot)
+        weights = checkpoint.tensors.get("weights")
         if weights is None:
-            raise RunError(f"{run.path / 'best'} holds no weights: it is not a checkpoint of bioclass.")
-        self._scorer.load(weights, run.path / "best")
+            raise RunError(f"{source} holds no weights: it is not a checkpoint of bioclass.")
+        self._scorer.load(weights, source)
 
     def probabilities(
         self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None, batch: int | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bioclass.card import Card, Class
-from bioclass.errors import RecipeError, Stopped, TrainingError
+from bioclass.errors import RecipeError, RunError, Stopped, TrainingError
 from bioclass.fit import loop
 from bioclass.fit.task import Task
 from bioclass.preprocess import prepare
@@ -45,6 +45,9 @@ class Scripted:
     def tensors(self) -> dict[str, dict[str, np.ndarray]]:
         now = np.array([self.iteration], dtype=np.float32)
         return {"weights": {"iteration": now}, "optimizer": {"0": now}}
+
+    def result(self) -> dict[str, np.ndarray]:
+        return self.tensors()["weights"]
 
     def restore(self, tensors: dict[str, dict[str, np.ndarray]]) -> None:
         self.iteration = int(tensors["weights"]["iteration"][0])
@@ -136,6 +139,56 @@ def test_asked_to_stop_it_saves_between_epochs_and_goes_on_from_there(tmp_path, 
     assert trainer.iteration == 8
     assert [record["epoch"] for record in records] == [2]
     assert len(run.history()) == 2
+
+
+def test_snapshots_are_kept_at_the_end_of_each_cycle(tmp_path):
+    run, task, validation = prepared(
+        tmp_path, validation=0, iterations=11, snapshots=3, schedule={"name": "cosine"}
+    )
+    list(loop.fit(run, task, Scripted(task, []), validation))
+    # 24 images in batches of 5: epochs end at iterations 5 and 10, cycles at 3, 7 and 11.
+    assert run.snapshot_count == 3
+    assert [snapshot.tensors["weights"]["iteration"][0] for snapshot in run.snapshots()] == [3, 7, 11]
+    assert [snapshot.state for snapshot in run.snapshots()] == [
+        {"iteration": end, "snapshot": number} for number, end in ((1, 3), (2, 7), (3, 11))
+    ]
+    rates = [task.lr(i) for i in range(11)]
+    assert rates[0] == rates[3] == rates[7] == max(rates)
+    assert rates[:3] == sorted(rates[:3], reverse=True)
+    assert run.last().state["snapshots"] == 3
+    run.verify()
+
+
+def test_snapshots_of_a_resumed_fit_are_those_of_one_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0)
+    run, task, validation = prepared(
+        tmp_path, validation=0, iterations=11, snapshots=3, schedule={"name": "cosine"}
+    )
+    with pytest.raises(Stopped, match="iteration 5 of 11"):
+        list(loop.fit(run, task, Scripted(task, []), validation, stop=lambda: run.last().state["iteration"] == 5))
+    assert run.snapshot_count == 1
+    list(loop.fit(run, task, Scripted(task, []), validation))
+    assert [snapshot.tensors["weights"]["iteration"][0] for snapshot in run.snapshots()] == [3, 7, 11]
+
+
+def test_a_missing_snapshot_is_noticed(tmp_path):
+    run, task, validation = prepared(tmp_path, validation=0, iterations=8, snapshots=2, schedule={"name": "cosine"})
+    list(loop.fit(run, task, Scripted(task, []), validation))
+    with pytest.raises(RunError, match=r"has no snapshot 3: it has 2 \(its recipe asks for 2"):
+        run.snapshot(3)
+    with pytest.raises(RunError, match="has no snapshot 0"):
+        run.snapshot(0)
+    (run.path / "snapshots" / "02" / "manifest.json").unlink()
+    with pytest.raises(RunError, match="has no snapshot 2: it has 1"):
+        run.verify()
+
+
+def test_without_snapshots_there_are_none(tmp_path):
+    run, task, validation = prepared(tmp_path, validation=0, iterations=2)
+    list(loop.fit(run, task, Scripted(task, []), validation))
+    assert (run.snapshot_count, run.snapshots()) == (0, [])
+    with pytest.raises(RunError, match=r"it has none \(its recipe asks for none"):
+        run.snapshot(1)
 
 
 def test_what_a_killed_fit_wrote_beyond_its_checkpoint_is_forgotten(tmp_path):

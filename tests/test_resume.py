@@ -16,8 +16,9 @@ import pytest
 from bioclass.files import read_sealed, sha256, write_sealed
 
 FIT = ["fit", "mnist-network3", "--resume", "--set", "dataset=digits", "--set", "preprocess.size=[16,16]"]
-FIT += ["--set", "network.hidden=[24,24]", "--set", "fit.batch_size=8", "--set", "fit.epochs=3"]
+FIT += ["--set", "fit.batch_size=8", "--set", "fit.epochs=3"]
 FIT += ["--set", "split.validation=0.2", "--set", "fit.optimizer.momentum=0.5", "--device", "cpu"]
+NETWORK = ["--set", "network.hidden=[24,24]"]
 
 # Runs the command line, saving after every segment, and kills itself at the n-th call of a function.
 WRAPPER = """
@@ -49,7 +50,8 @@ def launch(
     run: Path, *options: str, kill: tuple[str, str, int] = ("fill", "before", 0), **popen
 ) -> subprocess.Popen:
     where, when, count = kill
-    command = [sys.executable, "-c", WRAPPER, where, when, str(count), *FIT, "--run", str(run), *options]
+    fit = [*FIT, *options, *([] if any("network." in option for option in options) else NETWORK)]
+    command = [sys.executable, "-c", WRAPPER, where, when, str(count), *fit, "--run", str(run)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
 
 
@@ -65,6 +67,7 @@ def outcome(run: Path) -> dict[str, bytes]:
     files = [
         *run.glob("best/*"),
         *run.glob("last/*"),
+        *run.glob("snapshots/*/*"),
         run / "history.jsonl",
         run / "split.csv",
         run / "recipe.toml",
@@ -112,6 +115,21 @@ def test_two_processes_killed_and_resumed(tmp_path):
     # Without --workers the run goes on with as many as it was started with.
     finish(killed)
     assert outcome(killed) == outcome(whole)
+
+
+def test_killed_with_batch_normalisation_a_moving_average_and_snapshots(tmp_path):
+    options = ["--set", "network.name=vgg", "--set", "network.stages=[[16],[16]]", "--set", "fit.average={}"]
+    options += ["--set", "fit.schedule.name=one-cycle", "--set", "fit.snapshots=2", "--set", "fit.epochs=1"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(whole, "--workers", "2", *options)
+    for kill in (("fill", "before", 90), ("replace", "after", 2)):
+        process = launch(killed, "--workers", "2", *options, kill=kill)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"{kill} came too late"
+    finish(killed, *options)
+    expected = outcome(whole)
+    assert {str(Path(name).parent) for name in expected} == {".", "best", "last", "snapshots/01", "snapshots/02"}
+    assert outcome(killed) == expected
 
 
 def wait_for(path: Path) -> None:

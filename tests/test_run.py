@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import refused, run_cli
+from conftest import fit, refused, run_cli
 from safetensors.numpy import save
 
 from bioclass.errors import RunError
@@ -190,6 +190,9 @@ def test_the_run_that_was_meant_is_named(tiny: SimpleNamespace, tmp_path: Path) 
     assert f"It holds the runs {tiny.runs[0]}, {tiny.runs[1]}" in refused("evaluate", tiny.home)
     shutil.copytree(tiny.run, tmp_path / "runs" / "mine")
     assert "Did you mean runs/mine?" in refused("evaluate", "mine", cwd=tmp_path)
+    inside = tmp_path / "runs" / "mine" / "evaluation"
+    inside.mkdir(exist_ok=True)
+    assert f"is inside a run folder: name {inside.parent}" in refused("evaluate", inside)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,32 @@ def test_an_evaluation_that_cannot_be_written_is_one_sentence(run: Path) -> None
 def test_no_half_run_is_left_behind(tiny: SimpleNamespace, tmp_path: Path) -> None:
     refused("fit", tiny.recipe, "--run", tmp_path / "run", "--set", "preprocess.divisor=0")
     refused("fit", tiny.recipe, "--run", tmp_path / "run", "--set", "network.name=lenet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_snapshots_are_verified_like_the_best_weights(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    settings = ("fit.schedule.name=cosine", "fit.snapshots=2", "fit.epochs=2")
+    run = fit(tiny.recipe, tmp_path / "run", *(word for each in settings for word in ("--set", each)))
+    assert run_cli("evaluate", run, "--root", tiny.data).status == 0
+    path = next((run / "snapshots" / "02").glob("weights-*"))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert str(path) in refused("evaluate", run, "--root", tiny.data)
+    assert open_run(run).snapshot_count == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["fit.snapshots=2"], "set fit.schedule.name to 'cosine' or 'one-cycle'. Got 'constant'"),
+        (["fit.snapshots=2", "fit.schedule.name=cosine", "fit.early_stopping={}"], "exclude each other"),
+        (["fit.snapshots=99", "fit.schedule.name=cosine", "fit.iterations=5"], "are more than the 5 iterations"),
+    ],
+)
+def test_snapshots_that_cannot_be(tiny: SimpleNamespace, tmp_path: Path, settings: list[str], says: str) -> None:
+    words = [word for each in settings for word in ("--set", each)]
+    assert says in refused("fit", tiny.recipe, "--run", tmp_path / "run", "--root", tiny.data, *words)
     assert list(tmp_path.iterdir()) == []
 
 

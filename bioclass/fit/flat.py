@@ -1,12 +1,13 @@
-"""All parameters of a network in one flat buffer.
+"""All parameters of a network in flat buffers.
 
 With weights and gradients flat, an update is one fused operation for all layers, several copies of a network
-exchange one buffer, and worker processes share it without copying.
+exchange one buffer, and worker processes share it without copying. What no gradient updates, the running
+statistics of batch normalisation, lies in a second, small buffer that each copy has to itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,14 @@ from bioclass.checkpoint import Tensors
 from bioclass.predict import parameters
 
 Views = dict[str, Any]
+Floats = npt.NDArray[np.float32]
 ALIGN = 16
 """Parameters start at multiples of 16 floats: 64 bytes, a cache line and the width of the vector units."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one parameter lies in the flat buffer, in floats."""
+    """Where one parameter lies in a flat buffer, in floats."""
 
     name: str
     start: int
@@ -37,27 +39,21 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The order of the parameters: weights first, then biases, so that each kind is one stretch."""
+class Flat:
+    """The order of named arrays in a buffer of ``length`` floats."""
 
     slots: tuple[Slot, ...]
-    biases: int
-    """Where the biases start."""
     length: int
 
     @classmethod
-    def of(cls, net: Any) -> Layout:
-        """Return the layout of a network's trainable parameters."""
-        named = [(name, p) for name, p in parameters(net).items() if p.grad_req != "null"]
+    def of(cls, named: Iterable[tuple[str, Any]]) -> Flat:
+        """Return the order of these parameters, one after another."""
         slots: list[Slot] = []
-        end = biases = 0
-        for kind in (False, True):
-            biases = end
-            for name, parameter in named:
-                if name.endswith("bias") == kind:
-                    slots.append(Slot(name, end, tuple(parameter.shape)))
-                    end += -(-slots[-1].size // ALIGN) * ALIGN
-        return cls(tuple(slots), biases, end)
+        end = 0
+        for name, parameter in named:
+            slots.append(Slot(name, end, tuple(parameter.shape)))
+            end += -(-slots[-1].size // ALIGN) * ALIGN
+        return cls(tuple(slots), end)
 
     def views(self, flat: Any) -> Views:
         """Return the parameters by name as NDArrays on the memory of a flat numpy array or NDArray.
@@ -67,16 +63,50 @@ class Layout:
         parts = {slot.name: flat[slot.start : slot.start + slot.size].reshape(slot.shape) for slot in self.slots}
         return {name: shared(part) for name, part in parts.items()} if isinstance(flat, np.ndarray) else parts
 
-    def pack(self, tensors: Tensors, into: npt.NDArray[np.float32]) -> None:
+    def pack(self, tensors: Tensors, into: Floats) -> None:
         """Copy named arrays into a flat buffer."""
         for slot in self.slots:
             into[slot.start : slot.start + slot.size] = tensors[slot.name].ravel()
 
-    def unpack(self, flat: npt.NDArray[np.float32]) -> Tensors:
+    def unpack(self, flat: Floats) -> Tensors:
         """Return copies of the named arrays of a flat buffer."""
         return {
             slot.name: flat[slot.start : slot.start + slot.size].reshape(slot.shape).copy() for slot in self.slots
         }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a network's two buffers hold.
+
+    Attributes:
+        trained: the parameters that gradients update: weights first, then biases, so that each kind is one stretch.
+        biases: where the biases start.
+        statistics: the parameters that the forward pass alone updates.
+    """
+
+    trained: Flat
+    biases: int
+    statistics: Flat
+
+    @classmethod
+    def of(cls, net: Any) -> Layout:
+        """Return the layout of a network's parameters."""
+        named = parameters(net).items()
+        trained = [(name, p) for name, p in named if p.grad_req != "null"]
+        weights = [(name, p) for name, p in trained if not name.endswith("bias")]
+        biases = [(name, p) for name, p in trained if name.endswith("bias")]
+        statistics = [(name, p) for name, p in named if p.grad_req == "null"]
+        return cls(Flat.of(weights + biases), Flat.of(weights).length, Flat.of(statistics))
+
+    def pack(self, tensors: Tensors, trained: Floats, statistics: Floats) -> None:
+        """Copy all parameters, by name, into the two buffers."""
+        self.trained.pack(tensors, trained)
+        self.statistics.pack(tensors, statistics)
+
+    def unpack(self, trained: Floats, statistics: Floats) -> Tensors:
+        """Return copies of all parameters by name."""
+        return {**self.trained.unpack(trained), **self.statistics.unpack(statistics)}
 
 
 def shared(array: npt.NDArray[Any]) -> Any:
@@ -87,19 +117,32 @@ def shared(array: npt.NDArray[Any]) -> Any:
     return mx.nd.from_numpy(array[:], zero_copy=True)
 
 
-def bind(net: Any, layout: Layout, weights: Views, gradients: Views, context: Any) -> None:
-    """Let a network's parameters and gradients on one context be given NDArrays, by name.
+def bind(net: Any, layout: Layout, weights: Any, gradients: Any, statistics: Any, context: Any) -> None:
+    """Let a network's parameters and gradients on one context lie in flat buffers, numpy arrays or NDArrays.
 
     Gluon keeps one array a context in ``_data`` and ``_grad``; putting others there is what its own
     ``_init_impl`` does.
     """
     named = parameters(net)
-    for slot in layout.slots:
-        parameter = named[slot.name]
-        place = parameter.list_ctx().index(context)
-        parameter._data[place] = weights[slot.name]
-        parameter._grad[place] = gradients[slot.name]
-        mx.autograd.mark_variables([parameter._data[place]], [parameter._grad[place]], ["write"])
+    data = {**layout.trained.views(weights), **layout.statistics.views(statistics)}
+    for name, view in data.items():
+        named[name]._data[named[name].list_ctx().index(context)] = view
+    for name, gradient in layout.trained.views(gradients).items():
+        named[name]._grad[named[name].list_ctx().index(context)] = gradient
+        mx.autograd.mark_variables([data[name]], [gradient], ["write"])
+
+
+def merge_statistics(statistics: Floats) -> Floats:
+    """Return the mean of the workers' running statistics (W, M), summed in their order, (M,).
+
+    Each worker normalises with the statistics of its own part of a batch (Hoffer, Hubara and Soudry 2017: ghost
+    batch normalisation). A running statistic is a weighted sum of those of the batches, so the mean of the workers'
+    is the running statistic of their mean, whenever it is taken. In float64, so that equal values stay as they are.
+    """
+    total = np.zeros(statistics.shape[1], dtype=np.float64)
+    for each in statistics:
+        total += each
+    return (total / len(statistics)).astype(np.float32)
 
 
 def shares(length: int, workers: int) -> Sequence[tuple[int, int]]:

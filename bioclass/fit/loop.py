@@ -1,4 +1,4 @@
-"""The training loop: segments of iterations, epochs, the best weights, checkpoints, stopping."""
+"""The training loop: segments of iterations, epochs, the best weights, snapshots, checkpoints, stopping."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bioclass.checkpoint import save_checkpoint
 from bioclass.errors import RunError, Stopped, TrainingError
 from bioclass.files import sha256, write_atomic
+from bioclass.fit.schedule import cycle_at
 from bioclass.fit.task import Rows, Task, Trainer
 from bioclass.recipe import Fit
 from bioclass.run import Run, history_lines
@@ -33,6 +34,7 @@ class State:
     loss_count: int = 0
     best: float | None = None
     best_epoch: int = 0
+    snapshots: int = 0
     finished: str = ""
     lines: list[str] = field(default_factory=list)
 
@@ -71,14 +73,19 @@ def fit(
     saved = epoch_started = time.monotonic()
     while not state.finished:
         epoch_end = task.stream.pass_end(state.iteration)
+        cycle = cycle_at(state.iteration, total, settings.snapshots or 1)
         # Segments end at multiples of their length, whatever the iteration a fit was resumed at.
-        end = min((state.iteration // task.segment + 1) * task.segment, epoch_end)
+        end = min((state.iteration // task.segment + 1) * task.segment, epoch_end, cycle.end)
         loss = trainer.train(state.iteration, end)
         _check_finite(loss, state.iteration, end, settings)
         on_segment(end, loss / (end - state.iteration))
         state.loss_sum += loss
         state.loss_count += end - state.iteration
         state.iteration = end
+        if settings.snapshots is not None and end == cycle.end:
+            state.snapshots = cycle.number
+            about = {"iteration": end, "snapshot": cycle.number}
+            save_checkpoint(run.snapshot_path(cycle.number), {"weights": trainer.result()}, about)
         if end == epoch_end:
             record = _finish_epoch(run, task, trainer, validation, state, total)
             _append_time(run, state, time.monotonic() - epoch_started)
@@ -142,7 +149,7 @@ def _finish_epoch(
     record["best"] = _improves(figure, state, settings)
     if record["best"]:
         state.best, state.best_epoch = figure, state.epoch
-        weights = {"weights": trainer.tensors()["weights"]}
+        weights = {"weights": trainer.result()}
         save_checkpoint(run.path / "best", weights, {"iteration": state.iteration, "record": record})
     state.lines.append(json.dumps(record) + "\n")
     with (run.path / "history.jsonl").open("a", encoding="utf-8") as stream:

@@ -13,8 +13,9 @@ from bioclass.backend import mx
 from bioclass.fit.flat import Layout, shared, shares
 from bioclass.fit.memory import LINE, Region, aligned
 from bioclass.fit.replica import Replica, new_network, new_scorer, probabilities
+from bioclass.fit.schedule import average_decay
 from bioclass.fit.task import Rows, Task
-from bioclass.fit.update import HostUpdate
+from bioclass.fit.update import HostUpdate, follow
 from bioclass.networks.blocks import use_blocks, vector_block
 from bioclass.predict import input_shape
 
@@ -43,17 +44,10 @@ class Member:
         use_blocks(net, vector_block())
         self._layout = layout = Layout.of(net)
         self._scorer = new_scorer(task, mx.cpu())
-        self.replica = Replica(net, layout, region.weights, region.gradients[index], mx.cpu())
-        start, end = shares(layout.length, workers)[index]
-        self.update = HostUpdate(
-            task.recipe.fit.optimizer,
-            layout,
-            region.weights,
-            list(region.gradients),
-            list(region.states),
-            start,
-            end,
+        self.replica = Replica(
+            net, layout, region.weights, region.gradients[index], region.statistics[index], mx.cpu()
         )
+        self.update = HostUpdate(task.recipe.fit, layout, region, *shares(layout.trained.length, workers)[index])
         size = len(task.part(task.stream.rows(0), index, workers))
         self._batch = aligned((size, *input_shape(task.plan))), aligned((size,)), aligned((size,))
         self._arrays = [shared(array) for array in self._batch]
@@ -68,6 +62,7 @@ class Member:
             total += float(loss.asscalar())
             # The update reads the gradients behind MXNet's back.
             mx.nd.waitall()
+            self._average_statistics(iteration)
             self.meet()
             self.update(self.task.lr(iteration), iteration)
             self.meet()
@@ -75,7 +70,14 @@ class Member:
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the probabilities (N, K) of some rows of the task's images."""
-        return probabilities(self.task, self._scorer, self._layout.unpack(self.region.weights), rows)
+        return probabilities(self.task, self._scorer, self._layout.unpack(*self.region.result), rows)
+
+    def _average_statistics(self, iteration: int) -> None:
+        """Each worker averages its own, which keeps the workers apart until the end of a segment."""
+        average, region = self.task.recipe.fit.average, self.region
+        if average is not None and region.average_statistics is not None and region.statistics.size:
+            share = 1 - average_decay(average, iteration)
+            follow(region.average_statistics[self.index], region.statistics[self.index], share)
 
     def meet(self) -> None:
         """Wait until every worker has come this far."""

@@ -62,6 +62,16 @@ def aligned(shape: tuple[int, ...]) -> Floats:
     return np.frombuffer(mmap.mmap(-1, max(4, 4 * count)), dtype=np.float32, count=count).reshape(shape)
 
 
+class Sizes(NamedTuple):
+    """What the shared memory of a fit has room for; lengths in floats."""
+
+    workers: int
+    trained: int
+    statistics: int
+    states: int
+    average: bool
+
+
 @dataclass(frozen=True)
 class Region:
     """The shared memory of one fit.
@@ -69,9 +79,12 @@ class Region:
     Attributes:
         progress: (workers x LINE,) int64, what each worker has reached.
         losses: (workers,) float64, the summed loss of each worker's part of the last segment.
-        weights: (L,) all parameters, flat.
+        weights: (L,) all parameters that gradients update, flat.
         states: (S, L) the optimizer's.
         gradients: (workers, L) each worker's own.
+        statistics: (workers, M) each worker's own running statistics.
+        average: (L,) the moving average of the weights, if one is kept.
+        average_statistics: (workers, M) that of the running statistics.
     """
 
     progress: memoryview
@@ -79,19 +92,36 @@ class Region:
     weights: Floats
     states: Floats
     gradients: Floats
+    statistics: Floats
+    average: Floats | None
+    average_statistics: Floats | None
 
     @classmethod
-    def map(cls, descriptor: int, length: int, states: int, workers: int) -> Region:
+    def map(cls, descriptor: int, sizes: Sizes) -> Region:
         """Map the region of a file descriptor, which is made as large as it must be."""
+        workers, length = sizes.workers, sizes.trained
         head = workers * LINE * 8
-        total = 2 * head + 4 * length * (1 + states + workers)
+        rows = 1 + sizes.states + workers + sizes.average
+        total = 2 * head + 4 * (length * rows + sizes.statistics * workers * (1 + sizes.average))
         os.ftruncate(descriptor, total)
         buffer = mmap.mmap(descriptor, total)
-        floats = np.frombuffer(buffer, dtype=np.float32, offset=2 * head).reshape(-1, length)
+        floats = np.frombuffer(buffer, dtype=np.float32, offset=2 * head)
+        flat = floats[: rows * length].reshape(rows, length)
+        statistics = floats[rows * length :].reshape(1 + sizes.average, workers, sizes.statistics)
         return cls(
             progress=memoryview(buffer)[:head].cast("q"),
             losses=np.frombuffer(buffer, dtype=np.float64, count=workers * LINE, offset=head)[::LINE],
-            weights=floats[0],
-            states=floats[1 : 1 + states],
-            gradients=floats[1 + states :],
+            weights=flat[0],
+            states=flat[1 : 1 + sizes.states],
+            gradients=flat[1 + sizes.states : 1 + sizes.states + workers],
+            statistics=statistics[0],
+            average=flat[-1] if sizes.average else None,
+            average_statistics=statistics[1] if sizes.average else None,
         )
+
+    @property
+    def result(self) -> tuple[Floats, Floats]:
+        """What is predicted with: (L,) and (M,), the moving averages where they are kept."""
+        if self.average is None or self.average_statistics is None:
+            return self.weights, self.statistics[0]
+        return self.average, self.average_statistics[0]

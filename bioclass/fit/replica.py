@@ -34,13 +34,19 @@ class _Loss(mx.gluon.HybridBlock):  # type: ignore[misc]
 
 
 class Replica:
-    """A network whose parameters on ``context`` lie in flat buffers, numpy arrays or NDArrays."""
+    """A network whose parameters on ``context`` lie in flat buffers, numpy arrays or NDArrays.
 
-    def __init__(self, net: Any, layout: Layout, weights: Any, gradients: Any, context: Any) -> None:
+    ``weights`` and ``gradients`` are (L,), ``statistics`` (M,), in the order of ``layout``.
+    """
+
+    def __init__(
+        self, net: Any, layout: Layout, weights: Any, gradients: Any, statistics: Any, context: Any
+    ) -> None:
         self.context = context
         self.weights = weights
         self.gradients = gradients
-        bind(net, layout, layout.views(weights), layout.views(gradients), context)
+        self.statistics = statistics
+        bind(net, layout, weights, gradients, statistics, context)
         self._loss = _Loss(net)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 

@@ -180,6 +180,11 @@ def _trainer(
     task = Task(recipe, plan, card.class_names, images, samples.labels, train)
     # Wrong class weights and steps are said here, before there is a run folder.
     _ = task.image_weights, task.augmenter
+    if (recipe.fit.snapshots or 1) > task.stream.iterations:
+        raise RecipeError(
+            f"fit.snapshots = {recipe.fit.snapshots} are more than the {task.stream.iterations} iterations of the "
+            "training: ask for fewer, or train longer."
+        )
     if devices["device"] == "cpu":
         return task, TeamTrainer(task, devices["workers"])
     return task, ContextsTrainer(task, contexts(devices["device"]))

@@ -13,7 +13,7 @@ from bioclass import preprocess
 from bioclass.augment import Augmenter
 from bioclass.batches import Draw, Stream, class_weights
 from bioclass.checkpoint import Tensors
-from bioclass.fit.schedule import learning_rate
+from bioclass.fit.schedule import cycle_at, learning_rate
 from bioclass.predict import input_shape
 from bioclass.preprocess import Plan
 from bioclass.recipe import Recipe
@@ -95,7 +95,8 @@ class Task:
     def lr(self, iteration: int) -> float:
         """Return the learning rate of an iteration."""
         fit = self.recipe.fit
-        return learning_rate(fit.schedule, fit.optimizer.lr, iteration, self.stream.iterations)
+        cycle = cycle_at(iteration, self.stream.iterations, fit.snapshots or 1)
+        return learning_rate(fit.schedule, fit.optimizer.lr, iteration - cycle.start, cycle.end - cycle.start)
 
     def seed_at(self, iteration: int, part: int) -> int:
         """Return the seed of the network's random numbers from an iteration on; each part has its own."""
@@ -112,8 +113,11 @@ class Trainer(Protocol):
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
         """Return the probabilities (N, K) of some rows of the task's images, as in prediction."""
 
+    def result(self) -> Tensors:
+        """Return copies of the weights to predict with, by name: their moving average where one is kept."""
+
     def tensors(self) -> dict[str, Tensors]:
-        """Return copies of the "weights" by name and of the "optimizer" state."""
+        """Return copies of the "weights" by name, of the "optimizer" state and of the "average", if one is kept."""
 
     def restore(self, tensors: dict[str, Tensors]) -> None:
         """Go back to what :meth:`tensors` returned."""

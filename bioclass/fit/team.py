@@ -5,6 +5,9 @@ of its part of the batch into its own stretch of shared memory; when all are the
 share of the weights, in a fixed order, so that a run gives the same bits each time. This is synchronous data
 parallelism with a reduce-scatter whose all-gather is free, since the weights themselves are shared. A team of one
 is the same without the others.
+
+Running statistics are each worker's own until a segment ends; then all take their mean
+(:func:`~bioclass.fit.flat.merge_statistics`).
 """
 
 from __future__ import annotations
@@ -25,9 +28,9 @@ import numpy.typing as npt
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.errors import TrainingError
-from bioclass.fit.flat import Layout
+from bioclass.fit.flat import Layout, merge_statistics
 from bioclass.fit.member import Member
-from bioclass.fit.memory import Place, Region, share_images
+from bioclass.fit.memory import Place, Region, Sizes, share_images
 from bioclass.fit.replica import new_network
 from bioclass.fit.task import Rows, Task
 from bioclass.fit.update import state_count
@@ -46,14 +49,18 @@ class TeamTrainer:
         self._links: list[Connection] = []
         self.task = task
         net = new_network(task, [mx.cpu()])
-        self.layout = Layout.of(net)
-        states = state_count(task.recipe.fit.optimizer)
+        self.layout = layout = Layout.of(net)
+        fit = task.recipe.fit
+        states, average = state_count(fit.optimizer), fit.average is not None
+        sizes = Sizes(workers, layout.trained.length, layout.statistics.length, states, average)
         descriptor = os.memfd_create("bioclass")
         try:
-            self.region = Region.map(descriptor, self.layout.length, states, workers)
-            self.layout.pack(get_weights(net), self.region.weights)
+            self.region = Region.map(descriptor, sizes)
+            self._set_weights(get_weights(net))
+            if self.region.average is not None:
+                self._set_average(get_weights(net))
             if workers > 1:
-                self._start_all(workers, states, descriptor)
+                self._start_all(sizes, descriptor)
             self.member = Member(self.task, 0, workers, self.region, self._check)
             for link in self._links:
                 self._receive(link)
@@ -70,6 +77,9 @@ class TeamTrainer:
         self.member.train(start, end)
         for link in self._links:
             self._receive(link)
+        for statistics in (self.region.statistics, self.region.average_statistics):
+            if statistics is not None:
+                statistics[:] = merge_statistics(statistics)
         return float(sum(self.region.losses))
 
     def probabilities(self, rows: Rows) -> npt.NDArray[np.float64]:
@@ -80,16 +90,34 @@ class TeamTrainer:
         out = [self.member.probabilities(parts[0]), *(self._receive(link) for link in self._links)]
         return np.concatenate([part for part in out if part.size])
 
+    def result(self) -> Tensors:
+        """Return copies of the weights to predict with, by name: their moving average where one is kept."""
+        return self.layout.unpack(*self.region.result)
+
     def tensors(self) -> dict[str, Tensors]:
-        """Return copies of the "weights" by name and of the "optimizer" state."""
+        """Return copies of the "weights" by name, of the "optimizer" state and of the "average", if one is kept."""
+        weights = self.layout.unpack(self.region.weights, self.region.statistics[0])
         states = {str(i): state.copy() for i, state in enumerate(self.region.states)}
-        return {"weights": self.layout.unpack(self.region.weights), "optimizer": states}
+        average = {} if self.region.average is None else {"average": self.result()}
+        return {"weights": weights, "optimizer": states, **average}
 
     def restore(self, tensors: dict[str, Tensors]) -> None:
         """Go back to what :meth:`tensors` returned."""
-        self.layout.pack(tensors["weights"], self.region.weights)
+        self._set_weights(tensors["weights"])
+        if self.region.average is not None:
+            self._set_average(tensors["average"])
         for i, state in enumerate(self.region.states):
             state[:] = tensors["optimizer"][str(i)]
+
+    def _set_weights(self, tensors: Tensors) -> None:
+        self.layout.pack(tensors, self.region.weights, self.region.statistics[0])
+        self.region.statistics[1:] = self.region.statistics[0]
+
+    def _set_average(self, tensors: Tensors) -> None:
+        average, statistics = self.region.average, self.region.average_statistics
+        assert average is not None and statistics is not None
+        self.layout.pack(tensors, average, statistics[0])
+        statistics[1:] = statistics[0]
 
     def close(self) -> None:
         """End the other processes."""
@@ -100,16 +128,16 @@ class TeamTrainer:
             link.close()
         self._processes, self._links = [], []
 
-    def _start_all(self, workers: int, states: int, descriptor: int) -> None:
+    def _start_all(self, sizes: Sizes, descriptor: int) -> None:
         place = share_images(self.task.images)
         try:
             self.task = replace(self.task, images=place.map())
-            for index in range(1, workers):
-                self._start(index, workers, states, descriptor, place)
+            for index in range(1, sizes.workers):
+                self._start(index, sizes, descriptor, place)
         finally:
             os.close(place.descriptor)
 
-    def _start(self, index: int, workers: int, states: int, descriptor: int, place: Place) -> None:
+    def _start(self, index: int, sizes: Sizes, descriptor: int, place: Place) -> None:
         """Start a fresh interpreter: a fork would inherit the threads of numpy and MXNet in an unknown state."""
         here, there = socketpair()
         with there:
@@ -127,7 +155,7 @@ class TeamTrainer:
             )
         link = Connection(here.detach())
         self._links.append(link)
-        self._tell(link, (replace(self.task, images=np.empty(0)), place, index, workers, states, descriptor))
+        self._tell(link, (replace(self.task, images=np.empty(0)), place, index, sizes, descriptor))
 
     def _tell(self, link: Connection, message: Any) -> None:
         try:
@@ -174,11 +202,9 @@ def serve(descriptor: int, parent: int) -> None:
             os._exit(1)
 
     link = Connection(descriptor)
-    task, place, index, workers, states, region_descriptor = link.recv()
+    task, place, index, sizes, region_descriptor = link.recv()
     task = replace(task, images=place.map())
-    length = Layout.of(new_network(task, [mx.cpu()])).length
-    region = Region.map(region_descriptor, length, states, workers)
-    member = Member(task, index, workers, region, check)
+    member = Member(task, index, sizes.workers, Region.map(region_descriptor, sizes), check)
     link.send("ready")
     while True:
         try:

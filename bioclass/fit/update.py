@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from bioclass.backend import mx
 from bioclass.fit.flat import Layout
-from bioclass.recipe import SGD, Adam
+from bioclass.fit.memory import Region
+from bioclass.fit.schedule import average_decay
+from bioclass.recipe import SGD, Adam, Fit
 
 Floats = npt.NDArray[np.float32]
 
@@ -31,6 +33,7 @@ class _Chunk:
     weights: Floats
     gradients: tuple[Floats, ...]
     states: tuple[Floats, ...]
+    average: Floats | None
     factor: float
 
 
@@ -38,107 +41,113 @@ class HostUpdate:
     """One step of an optimizer on a stretch of flat buffers in the processor's memory.
 
     Several times as fast as MXNet's own update, which is not vectorised. The gradients of all workers are summed
-    on the way, always in their order.
+    on the way, always in their order, and the moving average follows while the weights are in the cache.
 
     Args:
-        optimizer: which, and its coefficients.
+        fit: the optimizer, its coefficients, and the moving average, if one is kept.
         layout: where the biases start, whose learning rate may differ.
-        weights: (L,).
-        gradients: (L,) of each worker.
-        states: (L,) each.
+        region: weights, gradients of all workers, states and average.
         start, end: the stretch to update.
     """
 
-    def __init__(
-        self,
-        optimizer: SGD | Adam,
-        layout: Layout,
-        weights: Floats,
-        gradients: Sequence[Floats],
-        states: Sequence[Floats],
-        start: int,
-        end: int,
-    ) -> None:
+    def __init__(self, fit: Fit, layout: Layout, region: Region, start: int, end: int) -> None:
         # Imported here: scipy takes a moment, and only training on the processor wants it.
         from scipy.linalg import blas
 
-        self.optimizer = optimizer
+        self.fit = fit
         self._axpy, self._scale = blas.saxpy, blas.sscal
         self._room = np.empty((2, CHUNK), dtype=np.float32)
         self._chunks = [
-            _Chunk(weights[a:b], tuple(g[a:b] for g in gradients), tuple(s[a:b] for s in states), factor)
-            for first, last, factor in _stretches(optimizer, layout, start, end)
+            _Chunk(
+                region.weights[a:b],
+                tuple(gradient[a:b] for gradient in region.gradients),
+                tuple(state[a:b] for state in region.states),
+                None if region.average is None else region.average[a:b],
+                factor,
+            )
+            for first, last, factor in _stretches(fit.optimizer, layout, start, end)
             for a, b in ((at, min(at + CHUNK, last)) for at in range(first, last, CHUNK))
         ]
 
     def __call__(self, lr: float, iteration: int) -> None:
         """Update with the sum of the gradients; ``iteration`` is counted from 0."""
-        if isinstance(self.optimizer, Adam):
-            self._adam(self.optimizer, _corrected(self.optimizer, lr, iteration))
-        elif self.optimizer.momentum > 0:
-            self._momentum(self.optimizer, lr)
-        else:
-            self._plain(self.optimizer, lr)
+        optimizer, average = self.fit.optimizer, self.fit.average
+        corrected = _corrected(optimizer, lr, iteration) if isinstance(optimizer, Adam) else lr
+        decay = 1.0 if average is None else average_decay(average, iteration)
+        for chunk in self._chunks:
+            if isinstance(optimizer, Adam):
+                self._adam(optimizer, chunk, corrected)
+            elif optimizer.momentum > 0:
+                self._momentum(optimizer, chunk, lr)
+            else:
+                self._plain(optimizer, chunk, lr)
+            if chunk.average is not None:
+                self._scale(decay, chunk.average)
+                self._axpy(chunk.weights, chunk.average, a=1 - decay)
 
-    def _momentum(self, optimizer: SGD, lr: float) -> None:
+    def _momentum(self, optimizer: SGD, chunk: _Chunk, lr: float) -> None:
         """V = momentum v - lr (g + l2 w); w = w + v."""
-        axpy, scale = self._axpy, self._scale
-        for chunk in self._chunks:
-            rate, velocity = -lr * chunk.factor, chunk.states[0]
-            scale(optimizer.momentum, velocity)
-            for gradient in chunk.gradients:
-                axpy(gradient, velocity, a=rate)
-            if optimizer.l2:
-                axpy(chunk.weights, velocity, a=rate * optimizer.l2)
-            axpy(velocity, chunk.weights)
+        rate, velocity = -lr * chunk.factor, chunk.states[0]
+        self._scale(optimizer.momentum, velocity)
+        for gradient in chunk.gradients:
+            self._axpy(gradient, velocity, a=rate)
+        if optimizer.l2:
+            self._axpy(chunk.weights, velocity, a=rate * optimizer.l2)
+        self._axpy(velocity, chunk.weights)
 
-    def _plain(self, optimizer: SGD, lr: float) -> None:
+    def _plain(self, optimizer: SGD, chunk: _Chunk, lr: float) -> None:
         """W = w - lr (g + l2 w)."""
-        axpy, scale = self._axpy, self._scale
-        for chunk in self._chunks:
-            rate = -lr * chunk.factor
-            if optimizer.l2:
-                scale(1 + rate * optimizer.l2, chunk.weights)
-            for gradient in chunk.gradients:
-                axpy(gradient, chunk.weights, a=rate)
+        rate = -lr * chunk.factor
+        if optimizer.l2:
+            self._scale(1 + rate * optimizer.l2, chunk.weights)
+        for gradient in chunk.gradients:
+            self._axpy(gradient, chunk.weights, a=rate)
 
-    def _adam(self, optimizer: Adam, lr: float) -> None:
+    def _adam(self, optimizer: Adam, chunk: _Chunk, lr: float) -> None:
         """M = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w = w - lr m / (sqrt(v) + epsilon)."""
         axpy, scale = self._axpy, self._scale
-        for chunk in self._chunks:
-            g, step = self._room[:, : len(chunk.weights)]
-            mean, square = chunk.states
-            g[:] = chunk.gradients[0]
-            for gradient in chunk.gradients[1:]:
-                axpy(gradient, g)
-            if optimizer.l2:
-                axpy(chunk.weights, g, a=optimizer.l2)
-            scale(optimizer.beta1, mean)
-            axpy(g, mean, a=1 - optimizer.beta1)
-            np.multiply(g, g, out=g)
-            scale(optimizer.beta2, square)
-            axpy(g, square, a=1 - optimizer.beta2)
-            np.sqrt(square, out=step)
-            step += np.float32(optimizer.epsilon)
-            np.divide(mean, step, out=step)
-            axpy(step, chunk.weights, a=-lr * chunk.factor)
+        g, step = self._room[:, : len(chunk.weights)]
+        mean, square = chunk.states
+        g[:] = chunk.gradients[0]
+        for gradient in chunk.gradients[1:]:
+            axpy(gradient, g)
+        if optimizer.l2:
+            axpy(chunk.weights, g, a=optimizer.l2)
+        scale(optimizer.beta1, mean)
+        axpy(g, mean, a=1 - optimizer.beta1)
+        np.multiply(g, g, out=g)
+        scale(optimizer.beta2, square)
+        axpy(g, square, a=1 - optimizer.beta2)
+        np.sqrt(square, out=step)
+        step += np.float32(optimizer.epsilon)
+        np.divide(mean, step, out=step)
+        axpy(step, chunk.weights, a=-lr * chunk.factor)
 
 
 class ContextUpdate:
-    """One step of an optimizer on whole flat NDArrays of one context, by MXNet's fused operations."""
+    """One step of an optimizer on whole flat NDArrays of one context, by MXNet's fused operations.
+
+    Args:
+        fit: the optimizer, its coefficients, and the moving average, if one is kept.
+        layout: where the biases start, whose learning rate may differ.
+        weights, gradients: (L,).
+        states: (L,) each.
+        average: (L,), or None.
+    """
 
     def __init__(
-        self, optimizer: SGD | Adam, layout: Layout, weights: Any, gradients: Any, states: Sequence[Any]
+        self, fit: Fit, layout: Layout, weights: Any, gradients: Any, states: Sequence[Any], average: Any
     ) -> None:
-        self.optimizer = optimizer
+        self.fit = fit
+        self._weights, self._average = weights, average
         self._stretches = [
             ([array[a:b] for array in (weights, gradients, *states)], factor)
-            for a, b, factor in _stretches(optimizer, layout, 0, layout.length)
+            for a, b, factor in _stretches(fit.optimizer, layout, 0, layout.trained.length)
         ]
 
     def __call__(self, lr: float, iteration: int) -> None:
         """Update with the gradients as they are; ``iteration`` is counted from 0."""
-        optimizer = self.optimizer
+        optimizer = self.fit.optimizer
         for arrays, factor in self._stretches:
             common = {"out": arrays[0], "wd": optimizer.l2}
             if isinstance(optimizer, Adam):
@@ -148,6 +157,13 @@ class ContextUpdate:
                 mx.nd.sgd_mom_update(*arrays, lr=lr * factor, momentum=optimizer.momentum, **common)
             else:
                 mx.nd.sgd_update(*arrays, lr=lr * factor, **common)
+        if self.fit.average is not None:
+            follow(self._average, self._weights, 1 - average_decay(self.fit.average, iteration))
+
+
+def follow(average: Any, value: Any, share: float) -> None:
+    """Move an average, a numpy array or an NDArray, by a share of its distance to a value, in place."""
+    average += share * (value - average)
 
 
 def _stretches(optimizer: SGD | Adam, layout: Layout, start: int, end: int) -> Iterator[tuple[int, int, float]]:

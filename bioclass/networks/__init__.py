@@ -8,6 +8,7 @@ from bioclass.networks.dropconnect import DropConnect
 from bioclass.networks.lenet import LeNet
 from bioclass.networks.mlp import MLP
 from bioclass.networks.network3 import Network3
+from bioclass.networks.vgg import VGG
 
 __all__ = ["build"]
 
@@ -16,6 +17,7 @@ _BLOCKS = {
     recipe.Network3: Network3,
     recipe.DropConnect: DropConnect,
     recipe.MLP: MLP,
+    recipe.VGG: VGG,
 }
 
 

@@ -14,20 +14,36 @@ from bioclass.recipe.augment import (
     Translation,
     Turn,
 )
-from bioclass.recipe.fit import SGD, Adam, Constant, Cosine, EarlyStopping, Fit, Inverse, Optimizer, Schedule, Steps
-from bioclass.recipe.network import MLP, DropConnect, LeNet, Network, Network3
+from bioclass.recipe.fit import (
+    SGD,
+    Adam,
+    Average,
+    Constant,
+    Cosine,
+    EarlyStopping,
+    Fit,
+    Inverse,
+    OneCycle,
+    Optimizer,
+    Schedule,
+    Steps,
+)
+from bioclass.recipe.network import MLP, VGG, DropConnect, LeNet, Network, Network3
 from bioclass.recipe.preprocess import Center, Preprocess, Split
-from bioclass.recipe.settings import apply_setting, load_recipe
+from bioclass.recipe.settings import Change, changes_of, load_recipe, parse_setting, resolve_recipe
 from bioclass.recipe.values import Positive
 from bioclass.recipe.whole import Recipe, flatten
 
 __all__ = [
     "MLP",
     "SGD",
+    "VGG",
     "Adam",
     "Augment",
+    "Average",
     "Brightness",
     "Center",
+    "Change",
     "Constant",
     "Contrast",
     "Cosine",
@@ -41,6 +57,7 @@ __all__ = [
     "Network",
     "Network3",
     "Noise",
+    "OneCycle",
     "Optimizer",
     "Positive",
     "Preprocess",
@@ -54,7 +71,9 @@ __all__ = [
     "Steps",
     "Translation",
     "Turn",
-    "apply_setting",
+    "changes_of",
     "flatten",
     "load_recipe",
+    "parse_setting",
+    "resolve_recipe",
 ]

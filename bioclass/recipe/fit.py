@@ -68,8 +68,20 @@ class Cosine(Strict):
     warmup: Annotated[int, Field(ge=0)] = 0
 
 
+class OneCycle(Strict):
+    """One rise and one fall (Smith and Topin 2018, super-convergence), each half a cosine.
+
+    From lr x ``start`` up to lr in the first ``rise`` of the training time, and down to lr x ``final`` in the rest.
+    """
+
+    name: Literal["one-cycle"] = "one-cycle"
+    rise: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    start: Annotated[float, Field(ge=0, le=1)] = 0.04
+    final: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 Optimizer = Annotated[SGD | Adam, Field(discriminator="name")]
-Schedule = Annotated[Constant | Inverse | Steps | Cosine, Field(discriminator="name")]
+Schedule = Annotated[Constant | Inverse | Steps | Cosine | OneCycle, Field(discriminator="name")]
 
 
 class EarlyStopping(Strict):
@@ -79,6 +91,16 @@ class EarlyStopping(Strict):
     min_delta: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Average(Strict):
+    """An exponential moving average of the weights (Polyak and Juditsky 1992), updated at every iteration.
+
+    What is validated, kept as best and predicted with is then the average. ``decay`` is the weight of what it was
+    before; near the start it is lower.
+    """
+
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.999
+
+
 class Fit(Strict):
     """How to train.
 
@@ -86,6 +108,9 @@ class Fit(Strict):
     ``select`` on it are kept as the result; without one, the last. ``class_weights`` weigh the loss: "balanced"
     is N / (K N_c), or give a number for every class by name. ``sampling = "balanced"`` draws every class
     equally often.
+
+    With ``snapshots`` the training time is cut into so many equal cycles (Huang et al. 2017, snapshot ensembles):
+    each goes through the schedule anew, and the weights at its end are kept.
     """
 
     epochs: Positive | None = None
@@ -95,6 +120,8 @@ class Fit(Strict):
     schedule: Schedule = Constant()
     select: Literal["loss", "accuracy", "balanced_accuracy"] = "loss"
     early_stopping: EarlyStopping | None = None
+    average: Average | None = None
+    snapshots: Positive | None = None
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     sampling: Literal["shuffled", "balanced"] = "shuffled"
 
@@ -104,5 +131,21 @@ class Fit(Strict):
             raise ValueError(
                 f"give exactly one of epochs and iterations. "
                 f"Got epochs = {self.epochs}, iterations = {self.iterations}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_need_cycles(self) -> Fit:
+        if self.snapshots is None:
+            return self
+        if not isinstance(self.schedule, Cosine | OneCycle):
+            raise ValueError(
+                "fit.snapshots keeps weights each time the learning rate has fallen: set fit.schedule.name to "
+                f"'cosine' or 'one-cycle'. Got {self.schedule.name!r}"
+            )
+        if self.early_stopping is not None:
+            raise ValueError(
+                "fit.snapshots and fit.early_stopping exclude each other, for a new cycle is worse at first: "
+                "leave one of them out"
             )
         return self

@@ -1,8 +1,10 @@
-"""A recipe from its file and from ``key=value`` settings, with every mistake reported at once."""
+"""A recipe from its file and from changes to it, with every mistake reported at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,15 @@ from bioclass.recipe.whole import Recipe
 from bioclass.validation import Strict, parse_toml_value, read_toml, validate
 
 
+@dataclass(frozen=True)
+class Change:
+    """A new value for one key of a recipe; ``said`` is how the user put it, for messages."""
+
+    key: tuple[str, ...]
+    value: Any
+    said: str
+
+
 def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
     """Read a recipe file and apply ``key=value`` settings to it; their order does not matter.
 
@@ -19,54 +30,83 @@ def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
         RecipeError: with every mistake of the file and of the settings.
     """
     data = read_toml(path, RecipeError)
-    settings = list(settings)
-    keys = {_key(setting) for setting in settings}
-    if {("fit", "epochs"), ("fit", "iterations")} <= keys:
-        raise RecipeError("--set gives both fit.epochs and fit.iterations: give one of them.")
-    # A whole table replaces its keys and a new name clears its table, so they go first.
-    for setting in sorted(settings, key=lambda text: (len(_key(text)), _key(text)[-1] != "name")):
-        apply_setting(data, setting)
+    return resolve_recipe(data, [[parse_setting(text) for text in settings]], f"Recipe {path.name}")
+
+
+def resolve_recipe(data: dict[str, Any], layers: Iterable[Sequence[Change]], source: str) -> Recipe:
+    """Apply layers of changes to a recipe's data, the later over the earlier, and validate the result.
+
+    Within a layer the order does not matter. A new ``name`` for a network, optimizer or schedule drops the other
+    one's keys, which would not fit it; a new length of the training drops the other.
+
+    Args:
+        data: of a recipe, as TOML has it; it stays as it is.
+        layers: the changes.
+        source: what to call the result in messages.
+
+    Raises:
+        RecipeError: with every mistake.
+    """
+    data = copy.deepcopy(data)
+    for layer in layers:
+        given = {change.key: change.said for change in layer}
+        if {("fit", "epochs"), ("fit", "iterations")} <= given.keys():
+            who = given["fit", "epochs"].partition(" fit.epochs")[0]
+            raise RecipeError(f"{who} gives both fit.epochs and fit.iterations: give one of them.")
+        # A whole table replaces its keys and a new name clears its table, so they go first.
+        for change in sorted(layer, key=lambda change: (len(change.key), change.key[-1] != "name")):
+            _apply(data, change)
     for place in _defaults():
         table: Any = data
         for key in place:
             table = table.get(key) if isinstance(table, dict) else None
         if isinstance(table, dict):
             _complete(table, place)
-    return validate(Recipe, data, f"Recipe {path.name}", RecipeError)
+    return validate(Recipe, data, source, RecipeError)
 
 
-def apply_setting(data: dict[str, Any], setting: str) -> None:
-    """Set one dotted key, ``fit.epochs=3``, in a recipe's data.
-
-    A new ``name`` for a network, optimizer or schedule drops the other one's keys, which would not fit it.
+def parse_setting(text: str) -> Change:
+    """Return the change that ``fit.epochs=3`` asks for, its value written as in TOML.
 
     Raises:
-        RecipeError: it is not ``key=value``, or a key above it has a value that is no table.
+        RecipeError: it is not ``key=value``.
     """
-    parts = _key(setting)
-    _, equals, text = setting.partition("=")
-    if not equals or not all(parts):
-        raise RecipeError(f"--set wants key=value, for example fit.epochs=3. Got {setting!r}.")
+    left, equals, right = text.partition("=")
+    key = tuple(part.strip() for part in left.split("."))
+    if not equals or not all(key):
+        raise RecipeError(f"--set wants key=value, for example fit.epochs=3. Got {text!r}.")
+    return Change(key, parse_toml_value(right.strip()), f"--set {text}")
+
+
+def changes_of(table: dict[str, Any], said: str, above: tuple[str, ...] = ()) -> list[Change]:
+    """Return what a part of a recipe changes, key by key; an empty table asks for its defaults."""
+    changes = []
+    for name, value in table.items():
+        key = (*above, name)
+        if isinstance(value, dict) and value:
+            changes += changes_of(value, said, key)
+        else:
+            changes.append(Change(key, value, f"{said} {'.'.join(key)}"))
+    return changes
+
+
+def _apply(data: dict[str, Any], change: Change) -> None:
+    *above, last = change.key
     table = data
-    for depth, part in enumerate(parts[:-1], 1):
+    for depth, part in enumerate(above, 1):
         inner = table.setdefault(part, {})
         if not isinstance(inner, dict):
-            above = ".".join(parts[:depth])
-            raise RecipeError(f"--set {setting}: {above} is a value, not a table, in this recipe. Got {inner!r}.")
-        _complete(inner, parts[:depth])
+            value = ".".join(above[:depth])
+            raise RecipeError(f"{change.said}: {value} is a value, not a table, in this recipe. Got {inner!r}.")
+        _complete(inner, tuple(above[:depth]))
         table = inner
-    value = parse_toml_value(text.strip())
-    if parts[-1] == "name" and parts[:-1] in _defaults() and table["name"] != value:
+    if last == "name" and tuple(above) in _defaults() and table["name"] != change.value:
         table.clear()
-    if parts == ("fit", "epochs"):
+    if change.key == ("fit", "epochs"):
         table.pop("iterations", None)
-    if parts == ("fit", "iterations"):
+    if change.key == ("fit", "iterations"):
         table.pop("epochs", None)
-    table[parts[-1]] = value
-
-
-def _key(setting: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in setting.partition("=")[0].split("."))
+    table[last] = change.value
 
 
 def _defaults() -> dict[tuple[str, ...], Strict]:

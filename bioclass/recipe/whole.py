@@ -7,13 +7,16 @@ import json
 from typing import Annotated, Any
 
 import tomli_w
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from bioclass.recipe.augment import Augment
 from bioclass.recipe.fit import Fit
 from bioclass.recipe.network import LeNet, Network
 from bioclass.recipe.preprocess import Preprocess, Split
 from bioclass.validation import Strict
+
+NO_CHOICES = ("title", "root")
+"""Keys that do not decide the result."""
 
 
 class Recipe(Strict):
@@ -45,11 +48,20 @@ class Recipe(Strict):
     def choices(self) -> dict[str, Any]:
         """Return what decides the result, by dotted key: everything but the title and where the data lies."""
         dump = self.model_dump(mode="json")
-        return {key: value for key, value in flatten(dump).items() if key not in ("title", "root")}
+        return {key: value for key, value in flatten(dump).items() if key not in NO_CHOICES}
 
     def digest(self) -> str:
-        """Return the SHA-256 of the choices."""
-        return hashlib.sha256(json.dumps(self.choices(), sort_keys=True).encode()).hexdigest()
+        """Return the SHA-256 of the choices that are not the defaults: a key that recipes gain later is none."""
+        told = {key: value for key, value in _told(self).items() if key not in NO_CHOICES}
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    """What a model says beyond its defaults; its name stays, for that says what the rest is."""
+    if isinstance(value, BaseModel):
+        fields = {key: (getattr(value, key), field.default) for key, field in type(value).model_fields.items()}
+        return {key: _told(now) for key, (now, default) in fields.items() if key == "name" or now != default}
+    return [_told(item) for item in value] if isinstance(value, tuple) else value
 
 
 def flatten(tree: dict[str, Any], above: str = "") -> dict[str, Any]:

@@ -1,21 +1,8 @@
-"""The run folder: everything that one fit decided and found, self-contained and safe to open.
-
-``recipe.toml`` (fully resolved), ``card.toml``, ``split.csv`` (every id and its part), ``preprocess.json``,
-``environment.json``, with their digests in ``manifest.json``; ``history.jsonl`` (a record an epoch) and
-``times.jsonl`` (how long each took); the checkpoints ``best/`` and ``last/``; ``evaluation/<part>/``.
-Nothing in it is a pickle, and opening it executes nothing.
-"""
+"""An opened run folder."""
 
 from __future__ import annotations
 
-import csv
-import fcntl
-import io
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,27 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bioclass.card import PARTS, Card, parse_card
+from bioclass.card import Card, parse_card
 from bioclass.checkpoint import Checkpoint, load_checkpoint
 from bioclass.errors import InputError, RunError
-from bioclass.files import read_sealed, read_verified, sha256, sync_folder, write_atomic, write_sealed
+from bioclass.files import read_sealed, read_verified, sha256
 from bioclass.preprocess import Plan
 from bioclass.recipe import Recipe
+from bioclass.run.split_table import SplitTable
 from bioclass.samples import Samples
 from bioclass.validation import parse_toml, validate
 
 FORMAT = "bioclass run"
 VERSION = 1
 DOCUMENTS = ("recipe.toml", "card.toml", "split.csv", "preprocess.json", "environment.json")
-
-
-@dataclass(frozen=True)
-class SplitTable:
-    """``split.csv``: ids (N,), parts (N,), labels (N,) as indices of the classes."""
-
-    ids: npt.NDArray[np.str_]
-    parts: npt.NDArray[np.str_]
-    labels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -66,17 +45,7 @@ class Run:
     @cached_property
     def split(self) -> SplitTable:
         """Which id is in which part."""
-        index = {name: i for i, name in enumerate(self.classes)}
-        try:
-            rows = list(csv.DictReader(io.StringIO(self._split.decode(), newline="")))
-            return SplitTable(
-                np.array([row["id"] for row in rows], dtype=np.str_),
-                np.array([check_part(row["part"]) for row in rows], dtype=np.str_),
-                np.array([index[row["label"]] for row in rows], dtype=np.int64),
-            )
-        except (ValueError, KeyError, csv.Error, RunError) as problem:
-            # Its digest is right, so it was not bioclass that wrote it.
-            raise RunError(f"{self.path / 'split.csv'} is not a split of this run's dataset: {problem}.") from None
+        return SplitTable.read(self._split, self.classes, self.path)
 
     def recorded_root(self) -> Path | None:
         """Return the folder of the data that the run was fitted on, if there is one on this machine."""
@@ -101,6 +70,40 @@ class Run:
             )
         return checkpoint
 
+    @property
+    def snapshot_count(self) -> int:
+        """How many snapshots were kept: weights at the ends of the schedule's cycles."""
+        count = 0
+        while (self.snapshot_path(count + 1) / "manifest.json").exists():
+            count += 1
+        return count
+
+    def snapshots(self) -> list[Checkpoint]:
+        """Return the snapshots in the order of the training.
+
+        Raises:
+            RunError: one is damaged.
+        """
+        return [self.snapshot(number) for number in range(1, self.snapshot_count + 1)]
+
+    def snapshot(self, number: int) -> Checkpoint:
+        """Return one snapshot, counted from 1.
+
+        Raises:
+            RunError: it was not kept, or is damaged.
+        """
+        checkpoint = load_checkpoint(self.snapshot_path(number)) if number > 0 else None
+        if checkpoint is None:
+            raise RunError(
+                f"The run {self.path} has no snapshot {number}: it has {self.snapshot_count or 'none'} "
+                f"(its recipe asks for {self.recipe.fit.snapshots or 'none'} with fit.snapshots)."
+            )
+        return checkpoint
+
+    def snapshot_path(self, number: int) -> Path:
+        """Return the folder of a snapshot, there or not."""
+        return self.path / "snapshots" / f"{number:02d}"
+
     def verify(self) -> None:
         """Read everything that a fit saved; opening a run has read the documents alone.
 
@@ -115,6 +118,8 @@ class Run:
                 "is not complete. Continue the fit with --resume, or copy the run again."
             )
         self._records(last)
+        for number in range(1, self._kept(last) + 1):
+            self.snapshot(number)
         _ = self.split
 
     def history(self) -> list[dict[str, Any]]:
@@ -128,81 +133,19 @@ class Run:
         except (ValueError, RecursionError):
             raise RunError(f"{self.path / 'history.jsonl'} is not the history that bioclass writes.") from None
 
+    def _kept(self, last: Checkpoint) -> int:
+        kept = last.state.get("snapshots", 0)
+        if not isinstance(kept, int):
+            raise RunError(f"{self.path / 'last'} is not a checkpoint of bioclass: it counts no snapshots.")
+        return kept
+
     def match(self, samples: Samples) -> npt.NDArray[np.str_]:
         """Return the part of each of these samples, (N,), as the run's split has it.
 
         Raises:
             RunError: the data is not the data that the run was fitted on.
         """
-        split = self.split
-        if len(samples) == len(split.ids) and np.array_equal(samples.ids, split.ids):
-            if not np.array_equal(samples.labels, split.labels):
-                changed = np.flatnonzero(samples.labels != split.labels)
-                raise RunError(
-                    f"{len(changed)} label(s) are not those that {self.path} was fitted on, the first that of "
-                    f"{samples.ids[changed[0]]!r}: give the original data with --root, or fit again."
-                )
-            return split.parts
-        missing = sorted(set(split.ids.tolist()) - set(samples.ids.tolist()))
-        added = sorted(set(samples.ids.tolist()) - set(split.ids.tolist()))
-        example = f"{missing[0]!r} is missing" if missing else f"{added[0]!r} is new" if added else "order"
-        raise RunError(
-            f"The data is not what {self.path} was fitted on: {len(missing)} images are missing and "
-            f"{len(added)} are new ({example}). Give the original data with --root; "
-            "to classify new images use `bioclass predict`."
-        )
-
-
-def create_run(
-    path: Path,
-    recipe: Recipe,
-    card: Card,
-    samples: Samples,
-    parts: npt.NDArray[np.str_],
-    plan: Plan,
-    environment: dict[str, Any],
-) -> Run:
-    """Write a new run folder; it appears under its name only when it is whole.
-
-    Raises:
-        RunError: the folder exists already, or cannot be written.
-    """
-    texts = {
-        "recipe.toml": recipe.to_toml(),
-        "card.toml": card.to_toml(),
-        "split.csv": _split_csv(samples, parts, card.class_names),
-        "preprocess.json": plan.to_json(),
-        "environment.json": json.dumps(environment, indent=2) + "\n",
-    }
-    try:
-        documents = {name: text.encode() for name, text in texts.items()}
-    except UnicodeEncodeError as problem:
-        # Linux lets a file name be any bytes; a run folder is to be read anywhere.
-        line = problem.object[: problem.end].rpartition("\n")[2]
-        raise RunError(f"The name {line!r} of an image or class is not text: rename it.") from None
-    refuse_existing(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
-        for name, data in documents.items():
-            write_atomic(temporary / name, data)
-        digests = {name: sha256(data) for name, data in documents.items()}
-        write_sealed(temporary / "manifest.json", {"format": FORMAT, "version": VERSION, "files": digests})
-        temporary.rename(path)
-        sync_folder(path.parent)
-    except OSError as problem:
-        raise RunError(f"The run folder {path} cannot be written: {problem.strerror}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return open_run(path)
-
-
-def refuse_existing(path: Path) -> None:
-    """Raise RunError if a new run cannot have this folder."""
-    if (path / "manifest.json").is_file():
-        raise RunError(f"The run {path} exists: continue it with --resume, or name another folder with --run.")
-    if path.exists():
-        raise RunError(f"{path} exists and is not a bioclass run: name another folder with --run.")
+        return self.split.match(samples, self.path)
 
 
 def open_run(path: Path) -> Run:
@@ -253,25 +196,12 @@ def _no_run(path: Path) -> RunError:
         usual = Path("runs") / path
         hint = f" Did you mean {usual}?" if (usual / "manifest.json").is_file() else ""
         return RunError(f"There is no run folder {path}.{hint}")
+    if (path.parent / "manifest.json").is_file():
+        return RunError(f"{path} is inside a run folder: name {path.parent}.")
     inside = sorted(str(found.parent) for found in path.glob("*/manifest.json"))
     runs = [name for name in inside if Path(name).name not in ("best", "last")]
     hint = f" It holds the runs {', '.join(runs[:5])}{' and more' if len(runs) > 5 else ''}." if runs else ""
     return RunError(f"{path} is not a run folder of bioclass: it has no manifest.json.{hint}")
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a run folder for one fit; the lock ends with the process, however it ends.
-
-    Raises:
-        RunError: another process is fitting this run.
-    """
-    with (path / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"The run {path} is being fitted by another process.") from None
-        yield
 
 
 def history_lines(path: Path, last: Checkpoint) -> list[str]:
@@ -291,21 +221,3 @@ def history_lines(path: Path, last: Checkpoint) -> list[str]:
     if len(lines) != count or sha256(b"".join(lines)) != digest:
         raise RunError(f"{file} is damaged or was edited: it does not fit the digest in last/manifest.json.")
     return [line.decode() for line in lines]
-
-
-def _split_csv(samples: Samples, parts: npt.NDArray[np.str_], classes: tuple[str, ...]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["id", "part", "label", *(["group"] if samples.groups is not None else [])])
-    columns = [samples.ids, parts, [classes[label] for label in samples.labels]]
-    if samples.groups is not None:
-        columns.append(samples.groups)
-    writer.writerows(zip(*columns, strict=True))
-    return out.getvalue()
-
-
-def check_part(part: str) -> str:
-    """Return the name of a part, or raise RunError."""
-    if part not in PARTS:
-        raise RunError(f"A part is one of {', '.join(PARTS)}. Got {part!r}.")
-    return part

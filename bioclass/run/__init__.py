@@ -1,0 +1,24 @@
+"""The run folder: everything that one fit decided and found, self-contained and safe to open.
+
+``recipe.toml`` (fully resolved), ``card.toml``, ``split.csv`` (every id and its part), ``preprocess.json``,
+``environment.json``, with their digests in ``manifest.json``; ``history.jsonl`` (a record an epoch) and
+``times.jsonl`` (how long each took); the checkpoints ``best/``, ``last/`` and, where the recipe asks for snapshots,
+``snapshots/01/`` and so on; ``evaluation/<part>/``.
+Nothing in it is a pickle, and opening it executes nothing.
+"""
+
+from bioclass.run.create import create_run, locked, refuse_existing
+from bioclass.run.folder import DOCUMENTS, Run, history_lines, open_run
+from bioclass.run.split_table import SplitTable, check_part
+
+__all__ = [
+    "DOCUMENTS",
+    "Run",
+    "SplitTable",
+    "check_part",
+    "create_run",
+    "history_lines",
+    "locked",
+    "open_run",
+    "refuse_existing",
+]

@@ -1,0 +1,91 @@
+"""A new run folder, and the lock of the fit that writes into it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.card import Card
+from bioclass.errors import RunError
+from bioclass.files import sha256, sync_folder, write_atomic, write_sealed
+from bioclass.preprocess import Plan
+from bioclass.recipe import Recipe
+from bioclass.run.folder import FORMAT, VERSION, Run, open_run
+from bioclass.run.split_table import split_csv
+from bioclass.samples import Samples
+
+
+def create_run(
+    path: Path,
+    recipe: Recipe,
+    card: Card,
+    samples: Samples,
+    parts: npt.NDArray[np.str_],
+    plan: Plan,
+    environment: dict[str, Any],
+) -> Run:
+    """Write a new run folder; it appears under its name only when it is whole.
+
+    Raises:
+        RunError: the folder exists already, or cannot be written.
+    """
+    texts = {
+        "recipe.toml": recipe.to_toml(),
+        "card.toml": card.to_toml(),
+        "split.csv": split_csv(samples, parts, card.class_names),
+        "preprocess.json": plan.to_json(),
+        "environment.json": json.dumps(environment, indent=2) + "\n",
+    }
+    try:
+        documents = {name: text.encode() for name, text in texts.items()}
+    except UnicodeEncodeError as problem:
+        # Linux lets a file name be any bytes; a run folder is to be read anywhere.
+        line = problem.object[: problem.end].rpartition("\n")[2]
+        raise RunError(f"The name {line!r} of an image or class is not text: rename it.") from None
+    refuse_existing(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for name, data in documents.items():
+            write_atomic(temporary / name, data)
+        digests = {name: sha256(data) for name, data in documents.items()}
+        write_sealed(temporary / "manifest.json", {"format": FORMAT, "version": VERSION, "files": digests})
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except OSError as problem:
+        raise RunError(f"The run folder {path} cannot be written: {problem.strerror}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return open_run(path)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise RunError if a new run cannot have this folder."""
+    if (path / "manifest.json").is_file():
+        raise RunError(f"The run {path} exists: continue it with --resume, or name another folder with --run.")
+    if path.exists():
+        raise RunError(f"{path} exists and is not a bioclass run: name another folder with --run.")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a run folder for one fit; the lock ends with the process, however it ends.
+
+    Raises:
+        RunError: another process is fitting this run.
+    """
+    with (path / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"The run {path} is being fitted by another process.") from None
+        yield
