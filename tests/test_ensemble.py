@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioclass.ensemble import METHODS, Method, combine
+from bioclass.ensemble import METHODS, Method, combine, weighted_vote
 from bioclass.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
@@ -143,3 +143,54 @@ def test_impossible_members_are_refused(members: npt.ArrayLike, message: str) ->
 def test_an_unknown_rule_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="'mean': give one of MV, MPS, MP"):
         combine(HALF[None], "mean")  # type: ignore[arg-type]
+
+
+# ---- weighted votes
+
+
+@settings(max_examples=100, deadline=None)
+@given(members=ensembles())
+def test_equal_weights_are_the_maximum_probability_sum(members: FloatArray) -> None:
+    vote = weighted_vote(members, np.full(len(members), 1 / len(members)))
+    plain = combine(members, "MPS")
+    np.testing.assert_array_equal(vote.predicted, plain.predicted)
+    np.testing.assert_allclose(vote.probabilities, plain.probabilities, atol=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(members=ensembles(), data=st.data())
+def test_a_weighted_vote_does_not_depend_on_the_order(members: FloatArray, data: st.DataObject) -> None:
+    steps = np.array(data.draw(st.lists(st.integers(1, 9), min_size=len(members), max_size=len(members))))
+    order = data.draw(st.permutations(range(len(members))))
+    weights = steps / steps.sum()
+    vote, other = weighted_vote(members, weights), weighted_vote(members[order], weights[order])
+    np.testing.assert_array_equal(vote.predicted, other.predicted)
+    np.testing.assert_array_equal(vote.probabilities, other.probabilities)
+
+
+def test_weights_decide() -> None:
+    members = one_sample([0.9, 0.1], [0.2, 0.8])
+    np.testing.assert_allclose(weighted_vote(members, [0.25, 0.75]).probabilities, [[0.375, 0.625]])
+    assert weighted_vote(members, [0.25, 0.75]).predicted.tolist() == [1]
+    assert weighted_vote(members, [1, 0]).predicted.tolist() == [0]
+
+
+def test_rounding_does_not_break_a_tie_of_weighted_means() -> None:
+    # Classes 0 and 1 both have 0.42 on paper; in float64 class 1 is ahead by rounding.
+    members = one_sample([0.1, 0.4, 0.5], [0.5, 0.3, 0.2], [0.5, 0.5, 0.0])
+    assert 0.2 * 0.1 + 0.3 * 0.5 + 0.5 * 0.5 != 0.2 * 0.4 + 0.3 * 0.3 + 0.5 * 0.5
+    assert weighted_vote(members, [0.2, 0.3, 0.5]).predicted.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([0.5, 0.5, 0], "one for each of 2"),
+        ([0.7, 0.7], "sum is one"),
+        ([1.5, -0.5], "from 0 up"),
+        ([np.nan, 1], "nan"),
+    ],
+)
+def test_impossible_weights_are_refused(weights: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        weighted_vote(np.stack([HALF, HALF]), weights)

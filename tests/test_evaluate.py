@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import fit, pictures, refused, run_cli, write_folder, write_png, write_recipe
+from PIL import Image
 from scipy import stats
 from sklearn import metrics as reference
 
-from bioclass.ensemble import METHODS, combine
+from bioclass.ensemble import METHODS, combine, greedy, vote_weights, weighted_vote
+from bioclass.reliability import RULES, fit_conformal, fit_rejection, fit_temperature
 
 OVERALL = {"accuracy", "balanced_accuracy", "macro_f1", "mcc", "cohen_kappa", "log_loss", "ece"}
 PER_CLASS = {"precision", "recall", "specificity", "f1", "auc"}
@@ -226,34 +228,39 @@ def test_images_of_another_size_are_refused(tiny: SimpleNamespace, tmp_path: Pat
     assert "14 x 14" in refused("evaluate", tiny.run, "--root", tmp_path / "data")
 
 
-def test_a_grouped_dataset_is_split_and_resampled_by_group(tmp_path: Path) -> None:
-    images = pictures(classes=2, each=40)
-    write_folder(tmp_path / "data", images, classes=2)
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on images of patients, five of each."""
+    home = tmp_path_factory.mktemp("cells")
+    write_folder(home / "data", pictures(classes=2, each=40), classes=2)
     lines = ["file,diagnosis,patient"]
     lines += [f"class{c}/{i:02}.png,class{c},p{c}{i // 5}" for c in range(2) for i in range(40)]
-    (tmp_path / "data/labels.csv").write_text("\n".join(lines) + "\n")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/cells.toml").write_text(
+    (home / "data/labels.csv").write_text("\n".join(lines) + "\n")
+    (home / "mine").mkdir()
+    (home / "mine/cells.toml").write_text(
         'name = "cells"\ntitle = "Cells"\nclasses = ["class0", "class1"]\ngroup = "patient"\n'
         '[format]\nname = "table"\npath = "file"\nlabel = "diagnosis"\ngroup = "patient"\n'
     )
-    recipe = write_recipe(tmp_path / "recipe.toml", "cells", "[split]\ntest = 0.3\n")
-    run = fit(recipe, tmp_path / "run", "--path", tmp_path / "mine", "--root", tmp_path / "data")
-    rows = list(csv.DictReader((run / "split.csv").read_text().splitlines()))
+    recipe = write_recipe(home / "recipe.toml", "cells", "optimizer.lr = 0.1\n[split]\ntest = 0.3\n")
+    return fit(recipe, home / "run", "--path", home / "mine", "--root", home / "data", "--set", "fit.epochs=20")
+
+
+def test_a_grouped_dataset_is_split_and_resampled_by_group(cells: Path) -> None:
+    rows = list(csv.DictReader((cells / "split.csv").read_text().splitlines()))
     parts = {row["group"]: set() for row in rows}
     for row in rows:
         parts[row["group"]].add(row["part"])
     assert len(parts) == 16 and all(len(found) == 1 for found in parts.values())
-    document = json.loads(run_cli("evaluate", run, "--json").out)["models"][0]
+    document = json.loads(run_cli("evaluate", cells, "--json").out)["models"][0]
     assert document["groups"] == sum(found == {"test"} for found in parts.values())
     assert "whole groups" in document["intervals"]["method"]
-    assert f"in {document['groups']} groups" in run_cli("evaluate", run).out
+    assert f"in {document['groups']} groups" in run_cli("evaluate", cells).out
 
 
 def test_runs_that_share_their_preprocessing_read_the_images_once(
     tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bioclass.evaluate as module
+    import bioclass.evaluate.data as module
 
     calls = []
     real = module.prepare
@@ -262,3 +269,262 @@ def test_runs_that_share_their_preprocessing_read_the_images_once(
     assert len(calls) == 1 and len(calls[0][0]) == 12  # the test part alone
     alone = json.loads(run_cli("evaluate", tiny.runs[2], "--json").out)["models"]
     assert together[2] == alone[0]
+
+
+# ---- what is fitted on the validation part
+
+
+@pytest.fixture(scope="module")
+def doubted(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Three runs with a fair validation part that are often wrong; the predictions of every run on both parts."""
+    home = tmp_path_factory.mktemp("doubted")
+    images = pictures(each=80)
+    noise = np.random.default_rng(2).normal(0, 35, (len(images), 1, 1))
+    write_folder(home / "pics", np.clip(images + noise, 0, 255).astype(np.uint8))
+    recipe = write_recipe(
+        home / "recipe.toml", "pics", "optimizer.lr = 0.1\n[split]\ntest = 0.3\nvalidation = 0.4\n"
+    )
+    runs = [fit(recipe, home / f"run{k}", "--seed", k, "--set", f"fit.epochs={14 - 4 * k}") for k in range(3)]
+    for part in ("validation", "test"):
+        assert run_cli("evaluate", *runs, "--part", part).status == 0
+    seen = {
+        part: [whole(run / "evaluation" / part / "predictions.csv") for run in runs]
+        for part in ("validation", "test")
+    }
+    plain = json.loads(run_cli("evaluate", *runs, "--json").out)
+    return SimpleNamespace(home=home, recipe=recipe, runs=runs, plain=plain, **seen)
+
+
+def whole(path: Path) -> SimpleNamespace:
+    """The ids, labels and predictions, as indices, and the probabilities of a table of predictions."""
+    ids, true, predicted, p = table(path)
+    index = {f"class{k}": k for k in range(3)}
+    return SimpleNamespace(
+        ids=ids, labels=np.array([index[c] for c in true]), predicted=np.array([index[c] for c in predicted]), p=p
+    )
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def without(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+def test_calibration_is_fitted_on_validation_and_told_by_test(doubted: SimpleNamespace, tmp_path: Path) -> None:
+    result = run_cli("evaluate", *doubted.runs, "--calibrate", "--json", "--out", tmp_path / "out")
+    document = json.loads(result.out)
+    mean = [
+        SimpleNamespace(labels=part[0].labels, p=np.mean([each.p for each in part], axis=0))
+        for part in (doubted.validation, doubted.test)
+    ]
+    pairs = [*zip(doubted.validation, doubted.test, strict=True), mean]
+    files = [run / "evaluation/test/predictions-calibrated.csv" for run in doubted.runs]
+    for before, figures, (validation, test), file in zip(
+        [*doubted.plain["models"], doubted.plain["ensemble"]["MPS"]],
+        [*document["models"], document["ensemble"]["MPS"]],
+        pairs,
+        [*files, tmp_path / "out" / "predictions-MPS-calibrated.csv"],
+        strict=True,
+    ):
+        assert without(figures, "calibration") == before  # what the network itself says is as it was
+        found = fit_temperature(validation.p, validation.labels)
+        told = figures["calibration"]
+        assert told["temperature"] == pytest.approx(found.temperature, rel=1e-6) and told["temperature"] != 1
+        assert told["validation"]["log_loss_after"] < told["validation"]["log_loss_before"]
+        scaled = whole(file)
+        np.testing.assert_allclose(scaled.p, found.apply(test.p), rtol=1e-5)
+        assert told["log_loss"]["value"] == pytest.approx(reference.log_loss(test.labels, scaled.p))
+        assert told["ece"]["low"] < told["ece"]["value"] < told["ece"]["high"]
+    assert "calibration" not in document["ensemble"]["MV"]
+    assert not {"answers", "selected"} & {*document, *document["models"][0]}
+
+
+def test_sets_and_rejection_are_fitted_on_validation_and_told_by_test(doubted: SimpleNamespace) -> None:
+    document = json.loads(run_cli("evaluate", doubted.runs[0], "--error-rate", 0.2, "--json").out)["models"][0]
+    assert without(document, "answers") == doubted.plain["models"][0]
+    answers, validation, test = document["answers"], doubted.validation[0], doubted.test[0]
+    rows = rows_of(doubted.runs[0] / "evaluation/test/answers.csv")
+    assert [row["id"] for row in rows] == test.ids and answers["error_rate"] == 0.2
+    for rule in RULES:
+        sets = fit_conformal(validation.p, validation.labels, 0.2, rule).sets(test.p)
+        order = np.argsort(-test.p, axis=1)
+        written = [row[rule.replace(" ", "_")] for row in rows]
+        assert written == [
+            "|".join(f"class{k}" for k in o if inside[k]) for inside, o in zip(sets, order, strict=True)
+        ]
+        inside = sets[np.arange(len(sets)), test.labels]
+        assert answers["sets"][rule]["coverage"]["value"] == inside.mean()
+        assert answers["sets"][rule]["size"] == pytest.approx(sets.sum(axis=1).mean())
+        assert sum(answers["sets"][rule]["sizes"]) == len(rows)
+    assert 1 < answers["sets"]["LAC"]["size"] < 3 and 0 < answers["sets"]["LAC"]["single"]["value"] < 1
+    rejection = fit_rejection(validation.p, validation.labels, 0.2)
+    accepted = rejection.accepts(test.p)
+    assert 0 < accepted.sum() < len(rows) and answers["rejection"]["validation"]["n"] == len(validation.labels)
+    assert [row["answered"] for row in rows] == ["yes" if yes else "no" for yes in accepted]
+    right = test.predicted == test.labels
+    assert answers["rejection"]["accuracy"]["value"] == right[accepted].mean() > right.mean()
+    curve = rows_of(doubted.runs[0] / "evaluation/test/risk-coverage.csv")
+    assert float(curve[-1]["answered"]) == 1 and float(curve[-1]["accuracy"]) == pytest.approx(right.mean())
+    assert answers["risk_coverage"]["accuracy_at"]["1"] == pytest.approx(right.mean())
+    assert answers["risk_coverage"]["best_aurc"] < answers["risk_coverage"]["aurc"]
+
+
+def test_answers_are_those_of_the_calibrated_probabilities(doubted: SimpleNamespace) -> None:
+    words = ("--calibrate", "--error-rate", 0.2)
+    document = json.loads(run_cli("evaluate", doubted.runs[1], *words, "--json").out)["models"][0]
+    temperature = fit_temperature(doubted.validation[1].p, doubted.validation[1].labels)
+    validation, test = temperature.apply(doubted.validation[1].p), temperature.apply(doubted.test[1].p)
+    sets = fit_conformal(validation, doubted.validation[1].labels, 0.2).sets(test)
+    assert document["answers"]["sets"]["LAC"]["size"] == pytest.approx(sets.sum(axis=1).mean())
+    rows = rows_of(doubted.runs[1] / "evaluation/test/answers.csv")
+    np.testing.assert_allclose([float(row["probability"]) for row in rows], test.max(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["greedy", "weights"])
+def test_members_are_selected_on_validation(doubted: SimpleNamespace, tmp_path: Path, rule: str) -> None:
+    result = run_cli("evaluate", *doubted.runs, "--select", rule, "--json", "--out", tmp_path)
+    document = json.loads(result.out)
+    assert without(document, "selected") == doubted.plain
+    members, labels = [each.p for each in doubted.validation], doubted.validation[0].labels
+    weights = greedy(members, labels).weights if rule == "greedy" else vote_weights(members, labels)
+    selected = document["selected"]
+    assert [member["run"] for member in selected["members"]] == [str(run) for run in doubted.runs]
+    np.testing.assert_allclose([member["weight"] for member in selected["members"]], weights, atol=1e-4)
+    assert len(set(weights.round(3))) > 1  # it did choose
+    vote = weighted_vote([each.p for each in doubted.test], weights)
+    written = whole(tmp_path / f"predictions-{rule}.csv")
+    np.testing.assert_allclose(written.p, vote.probabilities, atol=1e-4)
+    assert selected["by"] == rule and selected["accuracy"]["value"] == (written.predicted == written.labels).mean()
+    losses = [reference.log_loss(labels, p) for p in members]
+    assert selected["validation"]["log_loss"]["value"] <= min(losses) + 1e-9
+    check_against_sklearn(selected, tmp_path / f"predictions-{rule}.csv")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == document
+
+
+def test_all_of_it_together_in_tables(doubted: SimpleNamespace, tmp_path: Path) -> None:
+    words = ("--calibrate", "--error-rate", 0.2, "--select", "greedy")
+    out = run_cli("evaluate", *doubted.runs, *words, "--out", tmp_path).out
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    models = [*document["models"], document["ensemble"]["MPS"], document["selected"]]
+    for figures in models:
+        assert f"{figures['calibration']['temperature']:.3f}" in out
+        assert f"{figures['calibration']['log_loss']['value']:.4f}" in out
+        assert f"{figures['answers']['sets']['APS']['size']:.2f}" in out
+        assert f"{100 * figures['answers']['rejection']['answered']['value']:.2f}" in out
+        assert f"{figures['answers']['risk_coverage']['aurc']:.2e}" in out
+    n = len(doubted.validation[0].labels)
+    for said in (
+        f"Temperature T, fitted on {n} validation images",
+        "of which 20 % may miss the true one",
+        "of which 20 % may be wrong, with 95 % confidence",
+        f"the validation part, {n} images",
+        "greedy: ",
+    ):
+        assert said in out
+    for name in ("predictions", "answers", "risk-coverage"):
+        assert {f"{name}-MPS.csv", f"{name}-greedy.csv"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_the_validation_part_is_too_small_for_is_said(tiny: SimpleNamespace) -> None:
+    out = run_cli("evaluate", tiny.run, "--calibrate", "--error-rate", 0.01).out
+    n = (tiny.run / "split.csv").read_text().count(",validation,")
+    assert f"LAC: it takes 99 validation images, there are {n}; every class is in every set." in out
+    assert "LAC by class: 3 of 3 classes have fewer than the 99 validation images" in out
+    assert "nothing is answered" in out and "at least 299 images answered without an error" in out
+    document = json.loads((tiny.run / "evaluation/test/metrics.json").read_text())
+    assert document["answers"]["sets"]["LAC"]["size"] == 3
+    assert document["answers"]["rejection"]["validation"]["threshold"] is None
+
+
+def test_a_temperature_needs_a_mistake(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    run = fit(tiny.recipe, tmp_path / "run", "--set", "fit.epochs=30", "--set", "fit.optimizer.lr=0.1")
+    out = run_cli("evaluate", run, "--calibrate").out
+    assert "T stays 1 where every validation image is right" in out
+    told = json.loads((run / "evaluation/test/metrics.json").read_text())["calibration"]
+    assert told["temperature"] == 1 and told["validation"]["all_right"]
+
+
+def test_groups_are_what_an_error_rate_rests_on(cells: Path) -> None:
+    parts: dict[str, set[str]] = {"validation": set(), "train": set(), "test": set()}
+    for row in rows_of(cells / "split.csv"):
+        parts[row["part"]].add(row["group"])
+    out = run_cli("evaluate", cells, "--error-rate", 0.05).out
+    answers = json.loads((cells / "evaluation/test/metrics.json").read_text())["answers"]
+    assert answers["sets"]["LAC"]["validation"] == len(parts["validation"]) < 19
+    assert answers["sets"]["LAC"]["size"] == 2
+    assert "it takes 19 validation groups" in out and "at least 59 groups answered" in out
+    # Of so few groups each counts as one image, however many it has and whether all are right.
+    assert answers["rejection"]["validation"]["bound"] == pytest.approx(1 - 0.05 ** (1 / len(parts["validation"])))
+
+
+def test_what_cannot_be_fitted_is_refused(doubted: SimpleNamespace, tmp_path: Path) -> None:
+    run, other = doubted.runs[:2]
+    unvalidated = fit(doubted.recipe, tmp_path / "all", "--set", "split.validation=0", "--set", "fit.epochs=1")
+    for words in (("--calibrate",), ("--error-rate", 0.1), ("--select", "greedy")):
+        error = refused("evaluate", run, unvalidated, *words)
+        assert f"{unvalidated} has no validation part" in error and "split.validation above 0" in error
+        assert "evaluate test" in refused("evaluate", run, other, "--part", "validation", *words)
+    assert "has no validation part" in refused("evaluate", unvalidated, "--calibrate")
+    for rate in (0, 1, -1, 5):
+        assert f"The error rate is {rate}: give a share" in refused("evaluate", run, "--error-rate", rate)
+    assert "greedy, weights. Got 'best'" in refused("evaluate", run, other, "--select", "best")
+    assert "give several runs" in refused("evaluate", run, "--select", "greedy")
+
+
+def test_other_validation_images_are_refused_where_they_matter(doubted: SimpleNamespace, tmp_path: Path) -> None:
+    small = fit(doubted.recipe, tmp_path / "small", "--set", "split.validation=0.2", "--set", "fit.epochs=1")
+    assert run_cli("evaluate", doubted.runs[0], small).status == 0
+    error = refused("evaluate", doubted.runs[0], small, "--select", "weights")
+    assert "different images in their validation parts" in error
+
+
+# ---- snapshots
+
+
+@pytest.fixture(scope="module")
+def cycled(doubted: SimpleNamespace) -> Path:
+    settings = ("fit.snapshots=3", "fit.schedule.name=cosine", "fit.epochs=6")
+    return fit(doubted.recipe, doubted.home / "cycled", *(word for each in settings for word in ("--set", each)))
+
+
+def test_snapshots_are_the_members(cycled: Path, doubted: SimpleNamespace, tmp_path: Path) -> None:
+    words = ("--snapshots", "--select", "greedy", "--calibrate")
+    out = run_cli("evaluate", cycled, *words, "--out", tmp_path).out
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    assert [(model["run"], model["snapshot"]) for model in document["models"]] == [
+        (str(cycled), k) for k in (1, 2, 3)
+    ]
+    members = [whole(cycled / f"evaluation/test/snapshot-0{k}/predictions.csv") for k in (1, 2, 3)]
+    assert members[0].ids == doubted.test[0].ids
+    for model, member in zip(document["models"], members, strict=True):
+        assert model["accuracy"]["value"] == (member.predicted == member.labels).mean()
+    assert not np.allclose(members[0].p, members[1].p) and not np.allclose(members[1].p, members[2].p)
+    # The last cycle ends where the training does.
+    last = whole(cycled / "evaluation/test/snapshot-03/predictions.csv").p
+    from bioclass.devices import contexts
+    from bioclass.predict import Predictor
+    from bioclass.run import open_run
+
+    run = open_run(cycled)
+    assert run.snapshot_count == 3
+    vote = combine([member.p for member in members], "MPS")
+    np.testing.assert_array_equal(whole(tmp_path / "predictions-MPS.csv").p, vote.probabilities)
+    predictor = Predictor(run, contexts("cpu")[0], snapshot=3)
+    images = np.stack([np.asarray(Image.open(doubted.home / "pics" / name)) for name in doubted.test[0].ids])
+    np.testing.assert_allclose(predictor.probabilities(images[..., None]), last, rtol=1e-5)
+    assert f"{cycled} snapshot 2" in out and "3 models and their ensemble" in out
+
+
+def test_snapshots_of_several_runs_are_combined(cycled: Path, doubted: SimpleNamespace) -> None:
+    settings = ("fit.snapshots=2", "fit.schedule.name=cosine", "fit.epochs=2")
+    again = fit(doubted.recipe, doubted.home / "again", *(word for each in settings for word in ("--set", each)))
+    document = json.loads(run_cli("evaluate", cycled, again, "--snapshots", "--json").out)
+    assert len(document["models"]) == 5 and len(document["comparisons"]) == 10
+
+
+def test_a_run_without_snapshots_is_refused(cycled: Path, doubted: SimpleNamespace) -> None:
+    error = refused("evaluate", cycled, doubted.runs[0], "--snapshots")
+    assert f"{doubted.runs[0]} kept no snapshots" in error and "fit.snapshots" in error

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioclass.cli.common import Json, OneDevice, Paths, Root, percent, print_json, print_metrics, say
+from bioclass.cli.common import Json, OneDevice, Paths, Root, number, percent, print_json, print_metrics, say
+from bioclass.cli.reliability import print_reliability
 from bioclass.cli.tables import Cell, Two, print_table
 
 if TYPE_CHECKING:
-    from bioclass.evaluate import Evaluation
+    from bioclass.evaluate import Evaluated, Evaluation, Selected
     from bioclass.metrics import Metrics
 
 
@@ -19,9 +20,25 @@ def evaluate(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="One run folder, or several.")],
     root: Root = None,
     part: Annotated[str, typer.Option("--part", help="train, validation or test.")] = "test",
-    out: Annotated[
-        Path | None, typer.Option("--out", help="With several runs: a folder for the ensemble's files.")
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit a temperature, and tell what it does to the probabilities.")
+    ] = False,
+    error_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--error-rate",
+            metavar="SHARE",
+            help="Answer with sets of classes, and by leaving out the uncertain, at an error rate: 0.01 is 1 %.",
+        ),
     ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option("--select", metavar="HOW", help="Choose (greedy) or weigh (weights) the ensemble's members."),
+    ] = None,
+    snapshots: Annotated[
+        bool, typer.Option("--snapshots", help="Evaluate and combine the snapshots of the runs.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for the files of the ensemble.")] = None,
     device: OneDevice = "auto",
     path: Paths = None,
     as_json: Json = False,
@@ -29,37 +46,54 @@ def evaluate(
     """Evaluate each run on its test part, and several also against each other and as an ensemble.
 
     Metrics, confusion matrix and every prediction are also written into RUN/evaluation/PART.
+
+    --calibrate, --error-rate and --select decide on the validation part, and tell by the test part how that does.
+    Where it chose the epoch too, what is decided on it is slightly optimistic: trust the figures of the test part.
     """
     from bioclass.evaluate import evaluate_runs
     from bioclass.shelf import Shelf
 
-    result = evaluate_runs(runs, Shelf.of(path or ()), root=root, part=part, device=device, out=out, say=say)
+    result = evaluate_runs(
+        runs,
+        Shelf.of(path or ()),
+        root=root,
+        part=part,
+        device=device,
+        out=out,
+        say=say,
+        calibrate=calibrate,
+        error_rate=error_rate,
+        selection=select,
+        snapshots=snapshots,
+    )
     if as_json:
         print_json(result.as_dict())
         return
     for model in result.models:
-        print_metrics(f"{model.run}, {part} part", model.metrics)
-        print(f"\nFiles: {model.folder}\n")
-    if result.ensemble:
+        # Snapshots are many and much alike: the table of all of them says what there is to see.
+        if not (snapshots and result.votes):
+            print_metrics(f"{model.name}, {part} part", model.metrics)
+            print(f"\nFiles: {model.folder}\n")
+    if result.votes:
         _print_ensemble(result)
-        if out is not None:
-            print(f"\nFiles: {out}")
+    print_reliability(result)
+    if out is not None:
+        print(f"\nFiles: {out}")
 
 
 def _print_ensemble(result: Evaluation) -> None:
     from bioclass.ensemble import TITLES
 
-    single: list[list[Cell]] = [[str(model.run), *_headline(model.metrics)] for model in result.models]
-    votes: list[list[Cell]] = [
-        [f"{name}: {TITLES[name]}", *_headline(metrics)] for name, metrics in result.ensemble.items()
-    ]
-    print_table(
-        f"{len(result.models)} models and their ensemble",
-        ["", "accuracy %", "macro F1 %", "errors"],
-        single + votes,
-    )
+    rows: list[list[Cell]] = [[model.name, *_headline(model.metrics)] for model in result.models]
+    rows += [[f"{name}: {TITLES[name]}", *_headline(found.scored.metrics)] for name, found in result.votes.items()]
+    if result.selected is not None:
+        rows.append([_selected_title(result.selected), *_headline(result.selected.scored.metrics)])
+    print_table(f"{len(result.models)} models and their ensemble", ["", "accuracy %", "macro F1 %", "errors"], rows)
+    if result.selected is not None:
+        print()
+        _print_selected(result.models, result.selected)
     print()
-    rows: list[list[Cell]] = [
+    pairs: list[list[Cell]] = [
         [Two(pair.a, pair.b, "{} - {}"), str(pair.only_a), str(pair.only_b), f"{pair.p:.3g}", f"{pair.p_holm:.3g}"]
         for pair in result.comparisons
     ]
@@ -67,8 +101,30 @@ def _print_ensemble(result: Evaluation) -> None:
     print_table(
         "Do they differ? Exact McNemar tests" + (" (groups are not accounted for)" if result.grouped else ""),
         ["pair", *only, "p", "p (Holm)"],
+        pairs,
+    )
+
+
+def _print_selected(models: list[Evaluated], selected: Selected) -> None:
+    """The members with their weights, the heaviest first, and what they and the ensemble do on validation."""
+    rows: list[list[Cell]] = []
+    for m in sorted(range(len(models)), key=lambda m: -selected.weights[m]):
+        model, validation = models[m], models[m].validation
+        if validation is not None:
+            figures = validation.metrics.overall
+            weight = f"{selected.weights[m]:.2f}"
+            rows.append([model.name, weight, percent(figures["accuracy"]), number(figures["log_loss"])])
+    together = selected.validation.metrics.overall
+    rows.append([_selected_title(selected), "1.00", percent(together["accuracy"]), number(together["log_loss"])])
+    print_table(
+        f"What chose them: the validation part, {selected.validation.metrics.n} images",
+        ["", "weight", "accuracy %", "log loss"],
         rows,
     )
+
+
+def _selected_title(selected: Selected) -> str:
+    return f"{selected.name}: {(selected.weights > 0).sum()} of {len(selected.weights)}"
 
 
 def _headline(metrics: Metrics) -> list[Cell]:

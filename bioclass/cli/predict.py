@@ -6,17 +6,31 @@ import csv
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bioclass.cli.common import Json, OneDevice, print_json, say
 from bioclass.errors import ImageError, InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bioclass.evaluate import Fitted
+    from bioclass.run import Run
+
 
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Image files, or folders of them.")],
+    answers: Annotated[
+        bool,
+        typer.Option(
+            "--answers",
+            help="Calibrated probabilities, and answers at the error rate, as `bioclass evaluate RUN` fitted them.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the table to this CSV file, not to stdout.")
     ] = None,
@@ -33,6 +47,7 @@ def predict(
 
     _check_out(out)
     opened = open_run(run)
+    fitted = _fitted(opened) if answers else None
     files, failed = _files(paths)
     name, _ = choose(device)
     set_threads(available_cores())
@@ -44,9 +59,7 @@ def predict(
         if isinstance(answer, ImageError):
             failed.append((file, answer))
             continue
-        best = int(answer.argmax())
-        row = {"path": str(file), "class": opened.classes[best], "probability": float(answer[best])}
-        rows.append({**row, **{f"p_{c}": float(p) for c, p in zip(opened.classes, answer, strict=True)}})
+        rows.append({"path": str(file), **_row(answer, opened.classes, fitted)})
     for _, problem in failed:
         say(f"bioclass: {problem}")
     if not rows:
@@ -54,6 +67,33 @@ def predict(
     if failed:
         say(f"{len(failed)} of {len(failed) + len(rows)} could not be used.")
     _write(rows, failed, out, as_json)
+
+
+def _fitted(run: Run) -> Fitted:
+    from bioclass.evaluate import load_fitted
+
+    return load_fitted(run)
+
+
+def _row(probabilities: npt.NDArray[np.float64], classes: tuple[str, ...], fitted: Fitted | None) -> dict[str, Any]:
+    """The columns of an image with probabilities (K,)."""
+    more: dict[str, Any] = {}
+    if fitted is not None:
+        table = fitted.calibrated(probabilities[None])
+        probabilities = table[0]
+        if fitted.error_rate is not None:
+            from bioclass.evaluate.tables import column, set_names
+
+            more["answered"] = bool(fitted.answered(table)[0])
+            for rule, conformal in fitted.conformal.items():
+                more[column(rule)] = set_names(conformal.sets(table), table, classes)[0]
+    best = int(probabilities.argmax())
+    return {
+        "class": classes[best],
+        "probability": float(probabilities[best]),
+        **more,
+        **{f"p_{name}": float(p) for name, p in zip(classes, probabilities, strict=True)},
+    }
 
 
 def _check_out(out: Path | None) -> None:
@@ -93,7 +133,7 @@ def _write(
     table = io.StringIO()
     writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     if out is not None:
         # A file name may be any bytes; what is not text is written as an escape.
         write_atomic(out, table.getvalue().encode(errors="backslashreplace"))
@@ -102,3 +142,14 @@ def _write(
         print_json({"images": rows, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
     elif out is None:
         sys.stdout.write(table.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    """A value as the table has it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, list):
+        return value
+    from bioclass.evaluate.tables import joined
+
+    return joined(value)

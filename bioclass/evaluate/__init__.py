@@ -1,0 +1,31 @@
+"""Runs and a part of their data to figures: each run, how they differ, and their ensemble.
+
+``runs`` is the way through. ``data`` reads images and scores them, ``ensembles`` combines the models, ``judge``
+tells how far their answers can be relied on, ``results`` holds what is found, ``tables`` writes it,
+and ``fitted`` keeps for new images what was fitted.
+"""
+
+from __future__ import annotations
+
+from bioclass.evaluate.fitted import Fitted, load_fitted
+from bioclass.evaluate.judge import Answers, Calibrated, Reliability, Wishes
+from bioclass.evaluate.results import Combined, Evaluated, Evaluation, Selected
+from bioclass.evaluate.runs import evaluate_runs
+from bioclass.evaluate.scored import Scored
+from bioclass.evaluate.tables import predictions_csv
+
+__all__ = [
+    "Answers",
+    "Calibrated",
+    "Combined",
+    "Evaluated",
+    "Evaluation",
+    "Fitted",
+    "Reliability",
+    "Scored",
+    "Selected",
+    "Wishes",
+    "evaluate_runs",
+    "load_fitted",
+    "predictions_csv",
+]

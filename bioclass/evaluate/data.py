@@ -1,0 +1,110 @@
+"""The images of the runs, read once for all of them, and what each model says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.dataset import find_root, load_samples
+from bioclass.environment import available_cores, set_threads
+from bioclass.errors import DatasetError, RunError
+from bioclass.evaluate.scored import Scored
+from bioclass.preprocess import Plan, prepare
+from bioclass.run import Run
+from bioclass.samples import Samples
+from bioclass.shelf import Shelf
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A run's best weights, or those of one of its snapshots, counted from 1."""
+
+    run: Run
+    snapshot: int | None = None
+
+
+class Data:
+    """Scores models on parts of their data; the samples, and one set of prepared images, are shared."""
+
+    def __init__(
+        self, shelf: Shelf, root: Path | None, parts: Sequence[str], device: str, say: Callable[[str], None]
+    ) -> None:
+        self._shelf = shelf
+        self._root = root
+        self._parts = parts
+        self._device = device
+        self._say = say
+        self._samples: dict[tuple[Path, str], Samples] = {}
+        self._prepared: tuple[Any, npt.NDArray[Any], Plan] | None = None
+
+    def scored(self, model: Model) -> dict[str, Scored]:
+        """Return every part that is wanted, as this model sees it.
+
+        Raises:
+            RunError: the run lacks one of the parts, or the data is not what it was fitted on.
+        """
+        run = model.run
+        samples = self._read(run)
+        split = run.match(samples)
+        for part in self._parts:
+            if not (split == part).any():
+                raise RunError(f"The run {run.path} has no {part} part.")
+        predictor = self._predictor(model)
+        wanted = np.flatnonzero(np.isin(split, self._parts))
+        images, where = self._images(run, samples, wanted)
+        scored = {}
+        for part in self._parts:
+            rows = np.flatnonzero(split == part)
+            of = str(run.path) if model.snapshot is None else f"snapshot {model.snapshot} of {run.path}"
+            self._say(f"Evaluating {of} on {len(rows)} {part} images")
+            groups = None if samples.groups is None else samples.groups[rows]
+            probabilities = predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
+            given = samples.ids[rows], samples.labels[rows], groups
+            scored[part] = Scored(run.classes, *given, probabilities, probabilities.argmax(axis=1))
+        return scored
+
+    def _read(self, run: Run) -> Samples:
+        where = find_root(run.card, self._root, run.recorded_root())
+        key = (where, run.card.to_toml())
+        if key not in self._samples:
+            self._say(f"Reading {run.card.name}")
+            self._samples[key] = load_samples(run.card, where, self._shelf)
+        return self._samples[key]
+
+    def _predictor(self, model: Model) -> Any:
+        from bioclass.devices import choose
+
+        name, _ = choose(self._device)
+        set_threads(available_cores())
+        from bioclass.devices import contexts
+        from bioclass.predict import Predictor
+
+        return Predictor(model.run, contexts(name)[0], snapshot=model.snapshot)
+
+    def _images(self, run: Run, samples: Samples, wanted: Rows) -> tuple[npt.NDArray[Any], Rows]:
+        """Return images of one size, and which of them are the wanted rows."""
+        # Where every image costs a step, only those that are wanted take it; else an array stays where it is.
+        chosen = isinstance(samples.images, list) or run.recipe.preprocess.size is not None
+        key = (id(samples), run.recipe.preprocess, wanted.tobytes() if chosen else None)
+        if self._prepared is None or self._prepared[0] != key:
+            taken = samples.take(wanted) if chosen else samples
+            self._prepared = (key, *prepare(taken, run.recipe.preprocess, run.card))
+        _, images, plan = self._prepared
+        if (plan.input, plan.size) != (run.plan.input, run.plan.size):
+            raise DatasetError(
+                f"The images are not like those that {run.path} was fitted on: {_words(plan)}, not "
+                f"{_words(run.plan)}."
+            )
+        return images, np.arange(len(wanted)) if chosen else wanted
+
+
+def _words(plan: Plan) -> str:
+    height, width = plan.size
+    return f"{height} x {width}, {plan.input.channels} channel(s) of {plan.input.dtype}"

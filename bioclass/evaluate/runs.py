@@ -1,0 +1,170 @@
+"""From run folders to an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bioclass.errors import RunError
+from bioclass.evaluate.data import Data, Model
+from bioclass.evaluate.ensembles import check_selection, select, vote
+from bioclass.evaluate.fitted import save_fitted
+from bioclass.evaluate.judge import Wishes, judge
+from bioclass.evaluate.results import Evaluated, Evaluation
+from bioclass.evaluate.tables import confusion_csv, prediction_files, to_json, write
+from bioclass.run import Run, check_part, open_run
+from bioclass.shelf import Shelf
+from bioclass.significance import compare
+
+FITTED = "--calibrate, --error-rate and --select"
+
+
+def evaluate_runs(
+    paths: Sequence[Path],
+    shelf: Shelf,
+    *,
+    root: Path | None = None,
+    part: str = "test",
+    device: str = "auto",
+    out: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    calibrate: bool = False,
+    error_rate: float | None = None,
+    selection: str | None = None,
+    snapshots: bool = False,
+) -> Evaluation:
+    """Evaluate runs on one part of their data, and write each model's folder in ``evaluation/<part>/``.
+
+    Args:
+        paths: run folders; several are also compared in pairs and combined.
+        shelf: where adapters are found.
+        root: the folder of the data; by default where the run was fitted on it.
+        part: "train", "validation" or "test".
+        device: as in ``fit``.
+        out: a folder for the ensemble's files.
+        say: told what is being done.
+        calibrate: whether a temperature is fitted on the validation part, for each model and ensemble.
+        error_rate: between 0 and 1, for which answers are fitted on the validation part; None for no such answers.
+        selection: "greedy" or "weights", how to choose or weigh the models on the validation part; None for
+            neither.
+        snapshots: whether the models are the snapshots of the runs, not their best weights.
+
+    Raises:
+        RunError: a run is damaged, lacks a part or snapshots, or the runs do not share their classes and images.
+        InputError: the error rate is not between 0 and 1.
+    """
+    check_part(part)
+    wishes = Wishes(calibrate, error_rate)
+    fitting = bool(wishes) or selection is not None
+    if selection is not None:
+        check_selection(selection)
+    if fitting and part == "validation":
+        raise RunError(
+            f"{FITTED} are fitted on the validation part, which tells nothing of how well: evaluate test."
+        )
+    _refuse_twice(paths)
+    runs = [open_run(path) for path in paths]
+    for run in runs:
+        run.verify()
+    models = _models(runs, snapshots)
+    _refuse_alone(models, out, selection)
+    if fitting:
+        _refuse_unvalidated(runs)
+    parts = [part, *(["validation"] if fitting else [])]
+    for each in parts:
+        _refuse_strangers(runs, each)
+    data = Data(shelf, root, parts, device, say)
+    evaluated = [_evaluate(model, data, part, wishes) for model in models]
+    return _together(evaluated, part, wishes, selection, out)
+
+
+def _together(
+    models: list[Evaluated], part: str, wishes: Wishes, selection: str | None, out: Path | None
+) -> Evaluation:
+    """Compare models in pairs and combine them, if there are several; write the ensembles' files into ``out``."""
+    if len(models) == 1:
+        return Evaluation(part, models, [], {}, None)
+    scored = [model.scored for model in models]
+    validation = [model.validation for model in models if model.validation is not None]
+    comparisons = compare([model.name for model in models], [each.right for each in scored])
+    votes = vote(scored, validation, wishes)
+    selected = None if selection is None else select(scored, validation, selection, wishes)
+    result = Evaluation(part, models, comparisons, votes, selected)
+    if out is not None:
+        for found in [*votes.values(), *([] if selected is None else [selected])]:
+            write(out, prediction_files(found.scored, found.reliability, f"-{found.name}"))
+        write(out, {"metrics.json": to_json(result.as_dict())})
+    return result
+
+
+def _models(runs: Sequence[Run], snapshots: bool) -> list[Model]:
+    if not snapshots:
+        return [Model(run) for run in runs]
+    for run in runs:
+        if run.snapshot_count == 0:
+            raise RunError(
+                f"The run {run.path} kept no snapshots: leave --snapshots out, or fit it with fit.snapshots."
+            )
+    return [Model(run, k) for run in runs for k in range(1, run.snapshot_count + 1)]
+
+
+def _evaluate(model: Model, data: Data, part: str, wishes: Wishes) -> Evaluated:
+    parts = data.scored(model)
+    scored = parts.pop(part)
+    validation = parts.get("validation")
+    reliability = judge(scored, validation, wishes)
+    folder = model.run.path / "evaluation" / part
+    if model.snapshot is not None:
+        folder /= f"snapshot-{model.snapshot:02}"
+    found = Evaluated(model.run.path, model.snapshot, scored, validation, reliability, folder)
+    files = {"confusion.csv": confusion_csv(scored), "metrics.json": to_json({"part": part, **found.figures()})}
+    write(folder, {**prediction_files(scored, reliability), **files})
+    if wishes and model.snapshot is None:
+        save_fitted(model.run, reliability)
+    return found
+
+
+def _refuse_twice(paths: Sequence[Path]) -> None:
+    real = [path.resolve() for path in paths]
+    twice = [path for i, path in enumerate(real) if path in real[:i]]
+    if twice:
+        raise RunError(f"The run {twice[0]} is given twice: an ensemble wants different runs.")
+
+
+def _refuse_alone(models: Sequence[Model], out: Path | None, selection: str | None) -> None:
+    """Refuse what is for an ensemble where there is one model."""
+    if len(models) > 1:
+        return
+    if out is not None:
+        raise RunError(f"--out {out} is for the files of an ensemble: give several runs, or leave it out.")
+    if selection is not None:
+        raise RunError(f"--select {selection} chooses among several models: give several runs, or leave it out.")
+
+
+def _refuse_unvalidated(runs: Sequence[Run]) -> None:
+    for run in runs:
+        if not (run.split.parts == "validation").any():
+            raise RunError(
+                f"The run {run.path} has no validation part, on which {FITTED} are fitted: leave them out, or fit "
+                "it with split.validation above 0."
+            )
+
+
+def _refuse_strangers(runs: Sequence[Run], part: str) -> None:
+    """Refuse runs that cannot be compared image by image; their splits tell, before anything is computed."""
+    first, *others = runs
+    rows = first.split.parts == part
+    for other in others:
+        if other.classes != first.classes:
+            raise RunError(
+                f"{first.path} and {other.path} have different classes: they cannot be compared or combined."
+            )
+        theirs = other.split.parts == part
+        alike = np.array_equal(other.split.ids[theirs], first.split.ids[rows])
+        if not alike or not np.array_equal(other.split.labels[theirs], first.split.labels[rows]):
+            raise RunError(
+                f"{first.path} and {other.path} have different images in their {part} parts: one may have trained "
+                "on what the other is tested on. Fit them with the same dataset and the same [split]."
+            )

@@ -1,0 +1,52 @@
+"""What one model, or several as one, says of a part of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.ensemble import Vote
+from bioclass.metrics import Metrics, evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Labelled samples with a model's probabilities for them.
+
+    Attributes:
+        classes: the K class names.
+        ids: (N,) names of the samples.
+        labels: (N,) true class indices.
+        groups: (N,) the group of each sample, or None.
+        probabilities: (N, K).
+        predicted: (N,) class indices.
+    """
+
+    classes: tuple[str, ...]
+    ids: npt.NDArray[np.str_]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_] | None
+    probabilities: npt.NDArray[np.float64]
+    predicted: npt.NDArray[np.int64]
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the predicted class is the true one."""
+        right: npt.NDArray[np.bool_] = self.predicted == self.labels
+        return right
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The figures, with their intervals."""
+        return evaluate(self.labels, self.probabilities, self.classes, self.groups, predicted=self.predicted)
+
+    def by(self, vote: Vote) -> Scored:
+        """Return the same samples with the probabilities and predictions of an ensemble."""
+        return Scored(self.classes, self.ids, self.labels, self.groups, vote.probabilities, vote.predicted)
+
+    def calibrated(self, probabilities: npt.NDArray[np.float64]) -> Scored:
+        """Return the same samples and predictions with other probabilities (N, K)."""
+        return Scored(self.classes, self.ids, self.labels, self.groups, probabilities, self.predicted)
