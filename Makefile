@@ -1,7 +1,8 @@
 # make demo    set everything up, train LeNet on 1,797 real handwritten digits and evaluate it
 # make test    set everything up, then lint, format check, types and tests
 # make proofs  the longer proofs; with BIOCLASS_TEST_DATA=DIR also those on real data
-# make bench   speed beside PyTorch, in an environment of its own; make bench-scale: from 1,000 to 1,000,000 images
+# make bench   speed beside PyTorch, in an environment of its own; make bench-scale: from 1,000 to 1,000,000 images;
+#              make bench-augment: augmentation beside albumentations and torchvision, and its cost in training
 
 EXTRA ?= cpu
 VENV ?= .venv
@@ -11,7 +12,7 @@ FITS = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test proofs bench bench-scale format clean
+.PHONY: demo test proofs bench bench-scale bench-augment format clean
 
 demo: $(READY)
 	@rm -rf runs/demo
@@ -35,6 +36,9 @@ bench: $(READY)
 
 bench-scale: $(READY)
 	$(BIN)/python tests/bench/scale.py
+
+bench-augment: $(READY)
+	$(BIN)/python tests/bench/augmentation.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -113,7 +113,18 @@ def test_a_moved_map_is_the_product():
 
 def test_folding_brings_all_inside():
     for border in ("edge", "reflect"):
-        map_ = np.random.default_rng(1).uniform(-200, 200, (2, 2, 8, 8)).astype(np.float32)
-        fold(map_, 5, 9, border)
-        assert map_[:, 0].min() >= 0 and map_[:, 0].max() <= 8
-        assert map_[:, 1].min() >= 0 and map_[:, 1].max() <= 4
+        plane = np.random.default_rng(1).uniform(-200, 200, (8, 8)).astype(np.float32)
+        for last in (0, 4, 8):
+            inside = fold(plane, last, border)
+            assert inside.min() >= 0 and inside.max() <= last
+            held = (plane >= 0) & (plane <= last)
+            np.testing.assert_array_equal(inside[held], plane[held])
+
+
+def test_maps_are_left_as_they_are():
+    images, first = noise(2, 9, 9, 1), affine_map(np.concatenate([shift(-20, 3), shift(2, 40)]), (9, 9))
+    before = first.copy()
+    for border in ("edge", "reflect"):
+        sample(images, first, border)
+        sample_map(first, first, border)
+    np.testing.assert_array_equal(first, before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,9 +24,12 @@ def mix(values: Keys) -> Keys:
     return out
 
 
-def keys(*parts: int | npt.NDArray[np.integer[np.typing.NBitBase]]) -> Keys:
-    """Return one key for each combination of the parts, numbers or arrays (B,) of them that are not negative."""
-    out = np.zeros(1, np.uint64)
+def keys(*parts: int | npt.NDArray[np.integer[np.typing.NBitBase]], start: Keys | None = None) -> Keys:
+    """Return one key for each combination of the parts, numbers or arrays (B,) of them that are not negative.
+
+    ``start`` are the keys of parts that came before these.
+    """
+    out = np.zeros(1, np.uint64) if start is None else start
     for part in parts:
         values = np.atleast_1d(np.asarray(part)).astype(np.uint64)
         out = mix((out + _GOLDEN) ^ mix(values * _GOLDEN + _GOLDEN))
@@ -33,7 +38,21 @@ def keys(*parts: int | npt.NDArray[np.integer[np.typing.NBitBase]]) -> Keys:
 
 def uniform(of: Keys, stream: int, count: int) -> npt.NDArray[np.float32]:
     """Return ``count`` numbers in [0, 1) for each key, (B, count); each ``stream`` gives others."""
-    base = mix(of ^ mix(np.array([stream + 1], np.uint64) * _GOLDEN))
-    steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
-    bits = mix(base[:, None] + steps[None, :]) >> np.uint64(40)
-    return bits.astype(np.float32) * np.float32(2.0**-24)
+    numbers = bits(of, stream, count)
+    numbers >>= np.uint64(40)
+    return numbers.astype(np.float32) * np.float32(2.0**-24)
+
+
+def bits(of: Keys, stream: int, count: int) -> Keys:
+    """Return ``count`` numbers of 64 random bits for each key, (B, count); each ``stream`` gives others."""
+    return mix(mix(of ^ _stream(stream))[:, None] + _steps(count))
+
+
+@lru_cache(maxsize=64)
+def _stream(stream: int) -> Keys:
+    return mix(np.array([stream + 1], np.uint64) * _GOLDEN)
+
+
+@lru_cache(maxsize=64)
+def _steps(count: int) -> Keys:
+    return np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN

@@ -9,26 +9,29 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.augment.draws import Keys, uniform
+from bioclass.geometry import Map, empty_map
 from bioclass.recipe import Elastic
 
-Fields = npt.NDArray[np.float32]
 REACH = 3.0
 """Standard deviations of the Gaussian beyond which noise is taken to have no effect."""
 
 
-def fields(step: Elastic, keys: Keys, stream: int, size: tuple[int, int]) -> Fields:
+def fields(step: Elastic, keys: Keys, stream: int, size: tuple[int, int]) -> Map:
     """Return a field of displacements for each key, (B, 2, H, W): along x and along y, in pixels.
 
     The noise is drawn on a lattice of spacing ``sigma``, with a margin; a Gaussian of that width leaves no trace of
     the lattice (its variance changes by 1 in 10,000 from place to place), and a field costs two small products.
     """
-    down, across = (_smoothing(side, step.sigma) for side in size)
-    nodes = down.shape[1], across.shape[1]
+    down, across = _smoothing(size[0], step.sigma), _smoothing(size[1], step.sigma).T
+    nodes = down.shape[1], across.shape[0]
     noise = uniform(keys, stream, 2 * nodes[0] * nodes[1]).reshape(-1, 2, *nodes)
     noise -= 0.5
-    out: Fields = np.matmul(np.matmul(down, noise), across.T)
+    out = empty_map(len(keys), size)
+    np.matmul(np.matmul(down, noise), across, out=out)
     if step.unit == "maximum":
-        largest = np.sqrt(np.einsum("bkij,bkij->bij", out, out).reshape(len(out), -1).max(axis=1))
+        squares = np.square(out[:, 0])
+        squares += np.square(out[:, 1])
+        largest = np.sqrt(squares.reshape(len(out), -1).max(axis=1))
         out *= (step.strength / np.maximum(largest, 1e-12))[:, None, None, None].astype(np.float32)
     else:
         out *= np.float32(step.strength * deviation_of_unit(step) / _DEVIATION)

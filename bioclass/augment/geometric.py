@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bioclass.augment.draws import Keys, uniform
 from bioclass.augment.elastic import fields
-from bioclass.geometry import Border, Map, affine_map, moved, sample_map
+from bioclass.geometry import Border, Map, affine_map, grid, moved, sample_map
 from bioclass.recipe import Elastic, Flip, Rotation, Scale, Step, Translation, Turn
 
 Affine = npt.NDArray[np.float64]
@@ -45,24 +45,27 @@ def merged_map(stages: Sequence[Stage], keys: Keys, size: Size, border: Border) 
         field = fields(stage.step, keys, stage.stream, size)
         if stage.choice is not None:
             field *= (stage.choice > 0)[:, None, None, None]
-        direct = places is None and pending is None
-        places, pending = _flushed(places, pending, len(keys), size), None
-        if direct:
-            places += field
+        if places is None and pending is None:
+            field += grid(*size)[:2].reshape(2, *size)
+            places = field
         else:
-            places += sample_map(field, places.copy(), border)
-    return _flushed(places, pending, len(keys), size)
+            places, pending = _flushed(places, pending, size), None
+            places += sample_map(field, places, border)
+    return _flushed(places, pending, size)
 
 
-def _flushed(places: Map | None, pending: Affine | None, batch: int, size: Size) -> Map:
-    if places is None:
-        return affine_map(identity(batch) if pending is None else pending, size)
-    return places if pending is None else moved(places, pending)
+def _flushed(places: Map | None, pending: Affine | None, size: Size) -> Map:
+    if pending is None:
+        assert places is not None
+        return places
+    return affine_map(pending, size) if places is None else moved(places, pending)
 
 
 def identity(batch: int) -> Affine:
     """Return coefficients (B, 2, 3) that change nothing."""
-    return np.tile(np.eye(2, 3), (batch, 1, 1))
+    out = np.zeros((batch, 2, 3))
+    out[:, (0, 1), (0, 1)] = 1
+    return out
 
 
 def composed(second: Affine, first: Affine) -> Affine:
@@ -82,7 +85,7 @@ def affine(stage: Stage, keys: Keys, size: Size) -> Affine:
     if isinstance(step, Rotation):
         angle = np.deg2rad(between(step.angles, 0.0, stage, keys))
         # Counterclockwise on a screen, whose y grows downwards.
-        out[:, :, :2] = _matrix(np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle))
+        _turn(out, np.cos(angle), np.sin(angle))
     elif isinstance(step, Scale):
         out[:, :, :2] /= between(step.factors, 1.0, stage, keys)[:, None, None]
     elif isinstance(step, Flip):
@@ -90,8 +93,7 @@ def affine(stage: Stage, keys: Keys, size: Size) -> Affine:
         out[:, 0, 0], out[:, 1, 1] = 1.0 - 2 * across, 1.0 - 2 * down
     elif isinstance(step, Turn):
         quarters = turned(stage, keys)
-        cos, sin = np.array([1.0, 0, -1, 0])[quarters], np.array([0.0, 1, 0, -1])[quarters]
-        out[:, :, :2] = _matrix(cos, -sin, sin, cos)
+        _turn(out, np.array([1.0, 0, -1, 0])[quarters], np.array([0.0, 1, 0, -1])[quarters])
     # About the centre of the image.
     centre = np.array([size[1] - 1, size[0] - 1]) / 2
     out[:, :, 2] = centre - out[:, :, :2] @ centre
@@ -129,5 +131,6 @@ def _shifts(step: Translation, stage: Stage, keys: Keys) -> npt.NDArray[np.float
     return step.pixels * (2.0 * uniform(keys, stage.stream, 2) - 1)
 
 
-def _matrix(a: Any, b: Any, c: Any, d: Any) -> Affine:
-    return np.stack([np.stack([a, b], axis=-1), np.stack([c, d], axis=-1)], axis=-2)
+def _turn(coefficients: Affine, cos: npt.NDArray[np.float64], sin: npt.NDArray[np.float64]) -> None:
+    coefficients[:, 0, 0] = coefficients[:, 1, 1] = cos
+    coefficients[:, 0, 1], coefficients[:, 1, 0] = -sin, sin

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bioclass.geometry import Border, Map, affine_map, sample, sample_map
+from bioclass.geometry import Border, Map, affine_map, cv2, sample, sample_map
 from bioclass.recipe import Center
 
 Array = npt.NDArray[Any]
@@ -26,7 +26,7 @@ def centred(
         places: a map (B, 2, H, W) that moves the images first; the image is still sampled once.
         border: what is seen outside the image.
     """
-    seen = images if places is None else sample(images, places.copy(), border)
+    seen = images if places is None else sample(images, places, border)
     found = boxes(seen, center.tolerance * largest)
     fine = _fineness((images.shape[1], images.shape[2]), center.size)
     size = center.size[0] * fine, center.size[1] * fine
@@ -45,23 +45,26 @@ def centred(
 
 def boxes(images: Array, tolerance: float) -> Boxes:
     """Return the box of what is not empty in each image, (B, 4): top, left, height, width in pixels."""
-    batch, height, width, channels = images.shape
+    _, height, width, channels = images.shape
     edges = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
-    empty = np.median(np.concatenate(edges, axis=1), axis=1)[:, None, None, :]
+    empty = _median(np.concatenate(edges, axis=1))[:, None, None, :]
     exact = tolerance == 0 and images.dtype.kind in "ui"
     if exact:
         full = images != empty.astype(images.dtype)
     else:
         full = np.abs(images.astype(np.float32) - empty.astype(np.float32)) > tolerance
     full = full.any(axis=3) if channels > 1 else full[..., 0]
-    out = np.empty((batch, 4), np.int64)
-    for axis, side in ((2, height), (1, width)):
-        used = full.any(axis=axis)
-        start = used.argmax(axis=1)
-        end = side - used[:, ::-1].argmax(axis=1)
-        none = ~used.any(axis=1)
-        start[none], end[none] = 0, side
-        out[:, 2 - axis], out[:, 4 - axis] = start, end - start
+    bounds = cv2().boundingRect
+    found = np.array([bounds(image) for image in full.view(np.uint8)], np.int64).reshape(-1, 4)
+    found[found[:, 2] == 0] = 0, 0, width, height
+    return found[:, (1, 0, 3, 2)]
+
+
+def _median(values: Array) -> Array:
+    """The median of an even number of values, (B, N, C) to (B, C); numpy's takes twice as long."""
+    half = values.shape[1] // 2
+    ordered = np.partition(values, (half - 1, half), axis=1)
+    out: Array = ordered[:, half - 1 : half + 1].mean(axis=1)
     return out
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,8 +28,8 @@ CARD = Card(name="noise", title="noise", classes=tuple(Class(name=name) for name
 class Side:
     """The shipped MNIST recipe of a network, on as many images of noise: their values do not change the speed."""
 
-    def __init__(self, network: str, batch: int, workers: int | None) -> None:
-        recipe: Recipe = load_recipe(Shelf().recipe(f"mnist-{network}"), [f"fit.batch_size={batch}"])
+    def __init__(self, network: str, batch: int, workers: int | None, changes: Sequence[str] = ()) -> None:
+        recipe: Recipe = load_recipe(Shelf().recipe(f"mnist-{network}"), [f"fit.batch_size={batch}", *changes])
         rng = np.random.default_rng(0)
         samples = Samples(rng.integers(0, 256, (60000, 28, 28), dtype=np.uint8), rng.integers(0, 10, 60000))
         samples = samples.checked(CLASSES)

@@ -14,10 +14,11 @@ import statistics
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TORCH = "torch==2.13.0"
+PACKAGES = ("torch==2.13.0", "numpy", "setuptools")
 CASES = [("lenet", 64), ("lenet", 256), ("network3", 10), ("network3", 64), ("network3", 256)]
 
 
@@ -28,10 +29,18 @@ class Side:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen([str(python), str(HERE / script)], stdin=pipe, stdout=pipe, text=True)
 
-    def __call__(self, iterations: int, **setting: object) -> float | None:
-        assert self.process.stdin is not None and self.process.stdout is not None
+    def __call__(self, iterations: float, **setting: object) -> float | None:
+        self.order(iterations, **setting)
+        return self.answer()
+
+    def order(self, iterations: float, **setting: object) -> None:
+        """Start it; what ``iterations`` counts is its script's affair."""
+        assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"setting": setting, "iterations": iterations}) + "\n")
         self.process.stdin.flush()
+
+    def answer(self) -> float | None:
+        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             sys.exit("One side of the bench ended early; its own words are above.")
@@ -44,14 +53,17 @@ class Side:
         self.process.wait()
 
 
-def peer_python(folder: Path) -> Path:
-    """Return the Python of PyTorch's environment, made if it is not there."""
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        print(f"Making PyTorch's environment in {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", TORCH, "numpy", "setuptools"], check=True)
-        (folder / "ready").touch()
+def peer_python(folder: Path, packages: Sequence[str]) -> Path:
+    """Return the Python of the peers' environment, made or completed where packages are missing."""
+    python, ready = folder / "bin" / "python", folder / "ready"
+    had = ready.read_text(encoding="utf-8").splitlines() if ready.exists() else []
+    missing = [package for package in packages if package not in had]
+    if missing:
+        print(f"Putting {', '.join(missing)} into {folder}", file=sys.stderr)
+        if not python.exists():
+            venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *missing], check=True)
+        ready.write_text("\n".join([*had, *missing]) + "\n", encoding="utf-8")
     return python
 
 
@@ -102,7 +114,7 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.rounds} rounds of {options.seconds:g} s"
     )
-    theirs = Side(peer_python(options.peer), "torch_side.py")
+    theirs = Side(peer_python(options.peer, PACKAGES), "torch_side.py")
     for case in cases:
         # A fresh process for each case: as in a fit, nothing else is in its memory.
         ours = Side(sys.executable, "bioclass_side.py")
