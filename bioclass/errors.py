@@ -3,6 +3,7 @@
 * BioclassError
   * InputError            the user's input is wrong: exit status 2
     * RecipeError         a recipe that does not validate
+    * StudyError          a study that does not validate
     * CardError           a dataset card that does not validate
     * DatasetError        data that is missing, unreadable or not what its card says
     * ImageError          one image file that cannot be used
@@ -35,6 +36,10 @@ class InputError(BioclassError):
 
 class RecipeError(InputError):
     """A recipe does not validate; the message lists everything that is wrong with it."""
+
+
+class StudyError(InputError):
+    """A study does not validate; the message lists everything that is wrong with it."""
 
 
 class CardError(InputError):

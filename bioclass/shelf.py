@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bioclass.card import PARTS, Card, Class, ImageFolder, load_card
-from bioclass.errors import CardError, DatasetError, InputError, RecipeError, did_you_mean
+from bioclass.errors import CardError, DatasetError, InputError, RecipeError, StudyError, did_you_mean
 from bioclass.samples import Samples
 from bioclass.validation import read_toml
 
@@ -55,6 +55,10 @@ class Shelf:
         """Return the file of every recipe in reach, by name."""
         return {path.stem: path for path in self._files("recipes", "dataset")}
 
+    def studies(self) -> dict[str, Path]:
+        """Return the file of every study in reach, by name."""
+        return {path.stem: path for path in self._files("studies", "axes")}
+
     def card(self, reference: str, beside: Path | None = None) -> Card:
         """Return a card by name, by the path of its file, or made from a folder of class folders."""
         return self.find(reference, beside)[0]
@@ -80,20 +84,13 @@ class Shelf:
             "or name the folder of your own cards with --path."
         )
 
-    def recipe(self, reference: str) -> Path:
-        """Return the file of a recipe, by name or by path."""
-        known = self.recipes()
-        if reference in known:
-            return known[reference]
-        path = Path(reference).expanduser()
-        if path.suffix == ".toml" or path.is_file():
-            if not path.is_file():
-                raise RecipeError(f"There is no recipe file {reference}.")
-            return path
-        raise RecipeError(
-            f"There is no recipe {reference!r}{did_you_mean(reference, known)}. "
-            f"Known: {', '.join(sorted(known))}; or give the path of a .toml file."
-        )
+    def recipe(self, reference: str, beside: Path | None = None) -> Path:
+        """Return the file of a recipe, by name or by path, from the folder ``beside`` or from here."""
+        return _file("recipe", reference, self.recipes(), beside, RecipeError)
+
+    def study(self, reference: str) -> Path:
+        """Return the file of a study, by name or by path."""
+        return _file("study", reference, self.studies(), None, StudyError)
 
     def adapter(self, card: Card) -> Adapter:
         """Return the function ``load(card, root)`` that reads a card's data.
@@ -134,9 +131,26 @@ class Shelf:
                     yield path
 
 
+def _file(kind: str, reference: str, known: dict[str, Path], beside: Path | None, error: type[InputError]) -> Path:
+    if reference in known:
+        return known[reference]
+    for start in [beside, Path()] if beside is not None else [Path()]:
+        path = start / Path(reference).expanduser()
+        if path.is_file():
+            return path
+    if reference.endswith(".toml"):
+        raise error(f"There is no {kind} file {reference}.")
+    raise error(
+        f"There is no {kind} {reference!r}{did_you_mean(reference, known)}. "
+        f"Known: {', '.join(sorted(known))}; or give the path of a .toml file."
+    )
+
+
 def shipped_folder(kind: str) -> Path:
-    """Return the folder of the shipped "datasets" or "recipes": in the wheel, or in a checkout."""
+    """Return the folder of the shipped "datasets", "recipes" or "studies": in the wheel, or in a checkout."""
     package = Path(__file__).parent
+    if kind == "studies":
+        return shipped_folder("recipes") / kind
     inside = package / "_shipped" / kind
     return inside if inside.is_dir() else package.parent / kind
 

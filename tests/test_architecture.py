@@ -18,11 +18,12 @@ FLOORS = (
     ("errors",),
     ("backend", "ensemble", "files", "geometry", "metrics", "samples", "significance", "storage", "validation"),
     # The package itself hands out ``Samples`` to adapters.
-    ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe"),
+    ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe", "reliability"),
     ("batches", "formats", "preprocess", "split"),
     ("augment", "networks", "run", "shelf"),
     ("dataset", "predict"),
     ("evaluate", "fit"),
+    ("report", "study"),
     ("cli",),
     ("__main__",),
 )
@@ -231,13 +232,18 @@ json.dump({line: [name for name in names if "." not in name] for line, names in 
 """
 LINES = [
     "--help",
-    *(f"{verb} --help" for verb in ("fit", "evaluate", "predict", "runs", "network", "datasets", "recipes")),
+    *(
+        f"{verb} --help"
+        for verb in ("fit", "evaluate", "predict", "runs", "network", "draw", "study", "datasets", "recipes")
+    ),
     "--version",
     "datasets list",
     "datasets list --json",
     "recipes list",
     "recipes show digits-lenet --resolved",
     "recipes schema",
+    "study --list",
+    "study mnist-2017 --only table7-10k --dry-run",
 ]
 
 

@@ -76,8 +76,17 @@ def test_help_names_every_verb_and_option(tmp_path: Path) -> None:
     assert "Usage: bioclass " in out
     options = {
         "fit": ("--root", "--run", "--seed", "--resume", "--set", "--device", "--workers", "--path", "--json"),
-        "evaluate": ("--root", "--part", "--out", "--device", "--path", "--json"),
-        "predict": ("--out", "--device", "--json"),
+        "evaluate": (
+            "--root",
+            "--part",
+            "--calibrate",
+            "--error-rate",
+            "--select",
+            "--snapshots",
+            "--out",
+            "--json",
+        ),
+        "predict": ("--answers", "--out", "--device", "--json"),
     }
     for verb, names in options.items():
         out = run_cli(verb, "-h", env={"COLUMNS": "120"}).out
@@ -419,7 +428,9 @@ def test_a_mistake_ends_a_real_process_with_status_2(tmp_path: Path) -> None:
 def test_nothing_is_wider_than_a_terminal_of_80_columns(tiny: SimpleNamespace) -> None:
     wide = tiny.home / "a-long-name-for-a-folder-of-runs-that-people-do-choose" / "experiment-2026-11-23-seed-0"
     shutil.copytree(tiny.run, wide)
-    verbs = [["evaluate", str(wide), str(tiny.runs[1])], ["recipes", "list"], ["datasets", "list"], ["runs", "."]]
+    more = ["--calibrate", "--error-rate", "0.01", "--select", "weights"]
+    verbs = [["evaluate", str(wide), str(tiny.runs[1]), *more], ["evaluate", str(wide), *more[:3]]]
+    verbs += [["recipes", "list"], ["datasets", "list"], ["runs", "."]]
     verbs += [["network", "mnist-dropconnect"], ["network", "mnist-lenet"]]
     code = f"""
 import sys

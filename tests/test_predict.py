@@ -16,6 +16,12 @@ import tifffile
 from conftest import fit, pictures, refused, run_cli, write_folder, write_png, write_recipe
 from sklearn.datasets import load_digits
 
+from bioclass.backend import mx
+from bioclass.errors import RunError
+from bioclass.predict import Predictor, softmax
+from bioclass.preprocess import read_for
+from bioclass.run import open_run
+
 LENET = 'name = "lenet"\nfc1 = 16'
 
 
@@ -181,6 +187,21 @@ def test_more_images_than_a_batch(tiny: SimpleNamespace, tmp_path: Path) -> None
     assert list(few) == list(all_at_once) and len(few) == 60
     for path, values in few.items():
         np.testing.assert_allclose(np.array(values, float), np.array(all_at_once[path], float), rtol=1e-5)
+
+
+def test_a_snapshot_predicts_with_its_own_weights(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    settings = ("fit.schedule.name=cosine", "fit.snapshots=2", "split.validation=0")
+    run = open_run(fit(tiny.recipe, tmp_path / "run", *(word for each in settings for word in ("--set", each))))
+    images = np.stack([read_for(run.plan, path) for path in sorted(tiny.data.rglob("*.png"))])
+    best, first, last = (Predictor(run, mx.cpu(), number).probabilities(images) for number in (None, 1, 2))
+    # Without a validation part the last weights are the result, and the last cycle ends with them.
+    assert np.array_equal(last, best) and not np.array_equal(first, best)
+    weights = run.snapshot(1).tensors["weights"]
+    hidden = 1 / (1 + np.exp(-(images.reshape(60, -1) / 255 @ weights["fc1.weight"].T + weights["fc1.bias"])))
+    scores = hidden @ weights["fc2.weight"].T + weights["fc2.bias"]
+    np.testing.assert_allclose(first, softmax(scores), atol=1e-5)
+    with pytest.raises(RunError, match="has no snapshot 3: it has 2"):
+        Predictor(run, mx.cpu(), 3)
 
 
 def test_prediction_needs_no_dataset(tiny: SimpleNamespace, tmp_path: Path) -> None:

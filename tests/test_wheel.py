@@ -43,7 +43,7 @@ def site(wheel: Path) -> Path:
 def test_what_is_in_it(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for kind in ("datasets", "recipes"):
+    for kind in ("datasets", "recipes", "recipes/studies"):
         stand = {path.name for path in (CHECKOUT / kind).iterdir() if path.suffix in (".toml", ".py")}
         assert {f"bioclass/_shipped/{kind}/{name}" for name in stand} <= names
     code = {path.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "bioclass").rglob("*.py")}

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from bioclass.cli import datasets, evaluate, fit, network, predict, recipes, runs
+from bioclass.cli import datasets, draw, evaluate, fit, network, predict, recipes, runs, study
 from bioclass.errors import BioclassError
 
 INTERRUPTED = 130
@@ -27,8 +27,10 @@ app = typer.Typer(
 app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("study")(study.study)
 app.command("runs")(runs.runs)
 app.command("network")(network.network)
+app.add_typer(draw.app, name="draw")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(recipes.app, name="recipes")
 

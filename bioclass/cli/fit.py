@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Device, Json, Paths, Root, print_json, say
+from bioclass.cli.common import Device, Json, Paths, Root, asked_to_stop, print_json, say
 from bioclass.errors import InputError, Stopped
 
 
@@ -67,7 +66,8 @@ def _train(session: Any, folder: Path) -> list[dict[str, Any]]:
         f"({len(session.validation)} for validation), {task.stream.iterations} iterations of "
         f"{task.recipe.fit.batch_size}, on {environment['device']} in {shared}, into {folder}"
     )
-    with _asked_to_stop() as stop, _progress(task.stream.iterations) as (advance, line):
+    answer = "Stopping at the next point that can be resumed..."
+    with asked_to_stop(answer) as stop, _progress(task.stream.iterations) as (advance, line):
         try:
             for record in train(session.run, task, session.trainer, session.validation, advance, stop):
                 line(_line(record))
@@ -96,25 +96,6 @@ def _report(session: Any, records: list[dict[str, Any]], folder: Path, as_json: 
         return
     print(f"Finished ({finished}). The weights of epoch {best['epoch']} are in {folder}.")
     print(f"Evaluate them on the test part with: bioclass evaluate {folder}")
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Let SIGTERM and Ctrl-C end the fit at its next saved point; a second Ctrl-C ends it at once."""
-    asked: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-        say("Stopping at the next point that can be resumed...")
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

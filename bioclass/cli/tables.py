@@ -56,10 +56,19 @@ def print_table(
     title: str, columns: Sequence[Cell], rows: Sequence[Sequence[Cell]], align: Sequence[Align] | None = None
 ) -> None:
     """Print a table on stdout; by default the first column is aligned to the left, the others to the right."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if title:
-        print(title if width is None else textwrap.fill(title, width))
-    print(table(columns, rows, align or _first_left(len(columns)), width))
+        print_text(title)
+    print(table(columns, rows, align or _first_left(len(columns)), _terminal_width()))
+
+
+def print_text(text: str) -> None:
+    """Print a paragraph on stdout, in lines that fit a terminal."""
+    width = _terminal_width()
+    print(text if width is None else textwrap.fill(text, width))
+
+
+def _terminal_width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _first_left(columns: int) -> list[Align]:

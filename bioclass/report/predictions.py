@@ -1,0 +1,77 @@
+"""What runs predict on a part of their data, from the tables that an evaluation left in their folders."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.ensemble import Method, combine
+from bioclass.run import Run
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one ensemble, or a run alone, predicts for the N images of a part.
+
+    Attributes:
+        name: what the user calls it.
+        runs: how many they are.
+        method: by which they vote; a run alone predicts its most probable class.
+        predicted: (N,) class indices.
+        confidence: (N,) what the vote gives the predicted class, from 0 to 1.
+    """
+
+    name: str
+    runs: int
+    method: Method
+    predicted: IntArray
+    confidence: FloatArray
+
+    @property
+    def members(self) -> str:
+        """How many runs, and how they vote."""
+        return f"{self.runs} runs, {self.method}" if self.runs > 1 else "1 run"
+
+
+def voted(name: str, probabilities: list[FloatArray], method: Method) -> Predictions:
+    """Return what runs with probabilities (N, K) each predict together."""
+    vote = combine(probabilities, method)
+    confidence = vote.probabilities[np.arange(len(vote.predicted)), vote.predicted]
+    return Predictions(name, len(probabilities), method, vote.predicted, confidence)
+
+
+def predictions_file(run: Run, part: str) -> Path:
+    """Return where an evaluation writes a run's predictions for a part."""
+    return run.path / "evaluation" / part / "predictions.csv"
+
+
+def is_evaluated(run: Run, part: str) -> bool:
+    """Whether a run was evaluated on a part, and not fitted further since."""
+    file, weights = predictions_file(run, part), run.path / "best" / "manifest.json"
+    return file.is_file() and weights.is_file() and file.stat().st_mtime >= weights.stat().st_mtime
+
+
+def read_probabilities(run: Run, part: str) -> FloatArray | None:
+    """Return a run's probabilities (N, K) for the images of a part, in the order of its split.
+
+    None where there is no table, or it is not of this part of this run.
+    """
+    rows = run.split.parts == part
+    try:
+        with predictions_file(run, part).open(newline="", encoding="utf-8") as stream:
+            table = list(csv.DictReader(stream))
+        probabilities = [[float(row[f"p_{name}"]) for name in run.classes] for row in table]
+        same = [(row["id"], row["true"]) for row in table]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
+    labels = [run.classes[label] for label in run.split.labels[rows]]
+    if same != list(zip(run.split.ids[rows].tolist(), labels, strict=True)):
+        return None
+    return np.array(probabilities, np.float64).reshape(len(table), len(run.classes))

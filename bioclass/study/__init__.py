@@ -1,0 +1,1 @@
+"""A study: one recipe changed along axes, every run of it done once, and a table for every comparison."""
