@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import psutil
 import pytest
@@ -161,6 +162,83 @@ def test_a_study_that_goes_stops_its_workers(home, monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "Child", Child)
     (cell, *_) = plan_study(home / "seeds.toml", Shelf.of()).runs()
     assert serve_job(Job.of(cell, Pool(tmp_path), None, Shelf.of(), 1), str(token)).state == "stopped"
+
+
+class Client:
+    """A scheduler's client: workers that answer ``problem``, and runs that all end with one ``status``."""
+
+    def __init__(self, status="finished", problem=""):
+        self.status = status
+        self.problem = problem
+
+    def wait_for_workers(self, n_workers, timeout):
+        pass
+
+    def run(self, function, wanted, on_error):
+        return {"tcp://a:1": self.problem}
+
+    def nthreads(self):
+        return {"tcp://a:1": 2, "tcp://a:2": 1, "tcp://b:1": 2}
+
+    def processing(self):
+        return {}
+
+    def submit(self, function, job, token, key, pure):
+        assert job.jobs == 3  # of the machine with the most
+        return Future(key, self.status)
+
+
+class Future:
+    """A run that has ended."""
+
+    def __init__(self, key, status):
+        self.key = key
+        self.status = status
+
+    def done(self):
+        return True
+
+    def exception(self):
+        return RuntimeError("four workers died")
+
+
+@pytest.fixture
+def on_cluster(home, monkeypatch, tmp_path):
+    """Run the study on a client's cluster."""
+
+    def _on_cluster(client):
+        monkeypatch.setattr(cluster, "_connected", lambda address: nullcontext(client))
+        return run_cli("study", "seeds.toml", "--runs", tmp_path, "--cluster", "tcp://s:1", cwd=home)
+
+    return _on_cluster
+
+
+def test_a_scheduler_that_is_lost_is_one_sentence(on_cluster):
+    result = on_cluster(Client(status="cancelled"))
+    assert result.status == 1 and "Traceback" not in result.err
+    assert "bioclass: The scheduler at tcp://s:1 is gone, or has let go of the runs" in result.err
+
+
+def test_a_run_that_the_cluster_gives_up_has_failed(on_cluster):
+    result = on_cluster(Client(status="error"))
+    assert result.status == 1 and "3 of 3 runs failed" in result.err
+    assert "The cluster gave it up (RuntimeError: four workers died)." in result.err
+    assert "0/3" in result.out
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"),
+    [
+        (
+            "does not share the folder of runs /x",
+            "The worker tcp://a:1 does not share the folder of runs /x: workers",
+        ),
+        (ImportError("bioclass"), "The worker tcp://a:1 cannot run bioclass (ImportError('bioclass'))"),
+    ],
+)
+def test_workers_that_lack_something_are_refused(on_cluster, problem, says):
+    result = on_cluster(Client(problem=problem))
+    assert result.status == 2 and says in result.err
 
 
 def test_no_scheduler(home, monkeypatch, tmp_path):

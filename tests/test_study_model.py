@@ -207,6 +207,18 @@ def mistakes(path):
             ('[publication]\ncitation = "Someone 2017"\nimages = 100', ""),
             "it has figures of a paper: say in [publication]",
         ),
+        (
+            ("sizes = [2]", 'sizes = [2]\nprotocols.clean = { choose = "validation", where = { pace = "fast" } }'),
+            "protocols.clean.where names 'pace': all protocols share the columns",
+        ),
+        (
+            ("sizes = [2]", 'sizes = [2]\nprotocols.clean = { choose = "validation", where = { width = "wide" } }'),
+            "size 2 is more than the 1 members",
+        ),
+        (
+            ("[axes.pace.fast]", "[axes.pace.fast]\n[axes.seeds.few]"),
+            "the axis 'seeds' is called as a column of every table: name it otherwise",
+        ),
         (("sizes = [2]", "sizes = [2, 3]"), "size 3 is more than the 2 members"),
         (('columns = "pace"', 'columns = "width"'), "members and columns are both 'width'"),
         (

@@ -103,7 +103,7 @@ def plan(study, **options):
 
 
 def cell_of(plan, seed, **levels):
-    return plan.cells[plan.at({}, **{"set": "plain", "protocol": "all", "net": "one", **levels}), seed]
+    return plan.cells[plan.at({}, {"set": "plain", "protocol": "all", "net": "one", **levels}), seed]
 
 
 def known(plan, **wrong):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -51,7 +51,7 @@ class Plan:
         ordered = sorted(self.cells.items(), key=lambda item: self.seeds.index(item[0][1]))
         return list({cell.name: cell for _, cell in ordered}.values())
 
-    def at(self, where: Where, **chosen: str) -> Levels:
+    def at(self, where: Where, chosen: Mapping[str, str]) -> Levels:
         """Return the levels of a cell: those of ``chosen``, and of the other axes what ``where`` pins."""
         return _at(self.study, where, chosen)
 
@@ -121,7 +121,7 @@ def _ensemble_places(study: Study) -> Iterator[Levels]:
                     yield _at(study, where, {item.columns: column, item.members: member})
 
 
-def _at(study: Study, where: Where, chosen: dict[str, str]) -> Levels:
+def _at(study: Study, where: Where, chosen: Mapping[str, str]) -> Levels:
     return tuple((axis, chosen.get(axis, levels(study, where, axis)[0])) for axis in study.axes)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from bioclass.errors import did_you_mean
 from bioclass.recipe import changes_of
-from bioclass.study.model import Ensembles, Study, Table, Where, levels
+from bioclass.study.model import FIGURES, Ensembles, Study, Table, Where, levels
 
 LENGTH = ("fit", "epochs or iterations")
 
@@ -39,6 +39,8 @@ def _axes(study: Study) -> Iterator[str]:
     """A key that two axes set would be that of the later one without a word."""
     setters: dict[tuple[str, ...], str] = {}
     for axis, named in study.axes.items():
+        if axis in FIGURES:
+            yield f"the axis {axis!r} is called as a column of every table: name it otherwise"
         for level, change in named.items():
             if not isinstance(change.get("recipe", ""), str):
                 yield f"axes.{axis}.{level}.recipe must be the name of a recipe. Got {change['recipe']!r}"
@@ -90,12 +92,15 @@ def _ensembles(study: Study, item: Ensembles) -> list[str]:
     found += _where(study, item.where, "where")
     for name, protocol in item.protocols.items():
         found += _where(study, protocol.where, f"protocols.{name}.where")
+        if item.columns in protocol.where:
+            found.append(f"protocols.{name}.where names {item.columns!r}: all protocols share the columns")
     if found:
         return found
     for protocol in item.protocols.values():
-        found += _unpinned(study, {**item.where, **protocol.where}, (item.members, item.columns))
-    members = levels(study, item.where, item.members)
-    found += [f"size {n} is more than the {len(members)} members" for n in item.sizes if n > len(members)]
+        where = {**item.where, **protocol.where}
+        found += _unpinned(study, where, (item.members, item.columns))
+        members = levels(study, where, item.members)
+        found += [f"size {n} is more than the {len(members)} members" for n in item.sizes if n > len(members)]
     found += _ensemble_paper(study, item)
     return list(dict.fromkeys(found))
 

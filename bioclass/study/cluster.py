@@ -6,6 +6,7 @@ to another worker, where it goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bioclass.errors import InputError, MissingDependency, Stopped
+from bioclass.errors import BioclassError, InputError, MissingDependency, Stopped
 from bioclass.shelf import Shelf
 from bioclass.study.cells import Cell
 from bioclass.study.child import Child
@@ -48,6 +49,7 @@ def run_on_cluster(
     Raises:
         MissingDependency: Dask is not installed.
         InputError: no scheduler or no worker answers, or the workers do not share the folders.
+        BioclassError: the scheduler was lost.
         Stopped: ``stop`` said so; what ran saves its state.
     """
     with _connected(address) as client, _token(pool) as token:
@@ -63,7 +65,13 @@ def run_on_cluster(
                 token.unlink()
                 client.cancel(list(crowd.futures))
                 raise Stopped("Stopped. The same command goes on from here.")
-            crowd.look()
+            try:
+                crowd.look()
+            except (OSError, _Lost):
+                raise BioclassError(
+                    f"The scheduler at {address} is gone, or has let go of the runs: start it and its workers "
+                    "again, and then the same command; finished runs stay."
+                ) from None
             time.sleep(PAUSE)
         return crowd.failures
 
@@ -111,6 +119,10 @@ def serve_job(job: Job, token: str) -> Outcome:
     return Outcome("stopped")
 
 
+class _Lost(Exception):
+    """The scheduler knows a run no more."""
+
+
 class _Crowd:
     """The cells that are on the cluster."""
 
@@ -123,8 +135,11 @@ class _Crowd:
         self.futures: dict[Any, tuple[Cell, Job, Path]] = {}
         self.failures: dict[str, str] = {}
         self.seen: set[str] = set()
+        self.again: dict[str, bool] = {}
 
     def submit(self, cell: Cell, job: Job, token: Path) -> None:
+        self.again[cell.name] = self.pool.state(cell) == "started"
+        self.pool.log_file(cell.name).unlink(missing_ok=True)
         future = self.client.submit(
             serve_job, job, str(token), key=f"{cell.name}-{uuid.uuid4().hex[:8]}", pure=False
         )
@@ -136,13 +151,15 @@ class _Crowd:
             if future.done():
                 del self.futures[future]
                 self._ended(cell, job, token, future)
-        at_work = {str(key) for keys in self.client.processing().values() for key in keys}
-        running = [cell for future, (cell, _, _) in self.futures.items() if str(future.key) in at_work]
+        given = {str(key) for keys in self.client.processing().values() for key in keys}
+        at_work = [cell for future, (cell, _, _) in self.futures.items() if str(future.key) in given]
+        # A worker is given more than it has room for; the log is there once a process is.
+        running = [cell for cell in at_work if self.pool.log_file(cell.name).exists()]
         ticks = {}
         for cell in running:
             if cell.name not in self.seen:
                 self.seen.add(cell.name)
-                self.watch.started(cell, self.pool.state(cell) == "started")
+                self.watch.started(cell, self.again[cell.name])
             tick = last_tick(self.pool.path(cell))
             if tick is not None:
                 ticks[cell.name] = tick
@@ -152,7 +169,9 @@ class _Crowd:
         self.watch.left(self.forecast.seconds(running, queued, ticks, self.at_once))
 
     def _ended(self, cell: Cell, job: Job, token: Path, future: Any) -> None:
-        problem = future.exception() if future.status == "error" else None
+        if future.status not in ("finished", "error"):
+            raise _Lost
+        problem = future.exception()
         outcome = Outcome("failed", _reason(problem)) if problem is not None else future.result()
         if outcome.state == "finished":
             self.forecast.finished(cell)
@@ -178,6 +197,9 @@ def _connected(address: str) -> Iterator[Any]:
         import distributed
     except ImportError:
         raise MissingDependency("--cluster needs Dask: pip install 'bioclass[cluster]'.") from None
+    # What it logs with a traceback is told in a sentence.
+    for name in ("client", "core"):
+        logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
     connect: Any = distributed.Client
     try:
         client = connect(address, timeout=ANSWER, set_as_default=False)

@@ -146,7 +146,7 @@ class _Read:
 
 
 def _read(plan: Plan, pool: Pool, table: Table, row: tuple[str, ...]) -> _Read:
-    place = plan.at(table.where, **dict(zip(table.rows, row, strict=True)))
+    place = plan.at(table.where, dict(zip(table.rows, row, strict=True)))
     return read_seeds(pool, {seed: plan.cells[place, seed] for seed in plan.seeds}, "test")
 
 

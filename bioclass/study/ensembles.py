@@ -133,9 +133,7 @@ class _Builder:
         """The cells of a column by member and seed."""
         where = {**self.item.where, **self.item.protocols[protocol].where}
         names = levels(self.plan.study, where, self.item.members)
-        places = {
-            name: self.plan.at(where, **{self.item.columns: column, self.item.members: name}) for name in names
-        }
+        places = {name: self.plan.at(where, {self.item.columns: column, self.item.members: name}) for name in names}
         return {
             name: {seed: self.plan.cells[place, seed] for seed in self.plan.seeds} for name, place in places.items()
         }

@@ -15,6 +15,9 @@ from bioclass.validation import Strict, read_toml, validate
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Percent = Annotated[float, Field(ge=0, le=100)]
+FIGURES = ("mean", "low", "high", "best", "lowest", "rank", "seeds", "seconds", "difference", "finding", "doubt")
+"""Columns of a written table, which no axis can be called."""
+
 Where = dict[str, str | Annotated[tuple[str, ...], Field(min_length=1)]]
 
 

@@ -19,6 +19,9 @@ from bioclass.study.work import Job
 PAUSE = 0.2
 """Seconds between two looks at the processes."""
 
+PATIENCE = 1.0
+"""Seconds between two looks at runs that another study has."""
+
 
 class Watcher(Protocol):
     """Told what happens."""
@@ -89,7 +92,7 @@ class _Runner:
                 self._reap()
                 self._launch()
                 self._tell()
-                time.sleep(PAUSE)
+                time.sleep(PAUSE if self.running else PATIENCE)
         finally:
             for _, child in self.running.values():
                 child.kill()
