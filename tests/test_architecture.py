@@ -19,7 +19,7 @@ FLOORS = (
     ("backend", "ensemble", "files", "geometry", "metrics", "samples", "significance", "storage", "validation"),
     # The package itself hands out ``Samples`` to adapters.
     ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe", "reliability"),
-    ("batches", "formats", "preprocess", "split"),
+    ("batches", "decisions", "formats", "preprocess", "split"),
     ("augment", "networks", "run", "shelf"),
     ("dataset", "predict"),
     ("evaluate", "fit"),

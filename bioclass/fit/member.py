@@ -44,9 +44,8 @@ class Member:
         use_blocks(net, vector_block())
         self._layout = layout = Layout.of(net)
         self._scorer = new_scorer(task, mx.cpu())
-        self.replica = Replica(
-            net, layout, region.weights, region.gradients[index], region.statistics[index], mx.cpu()
-        )
+        buffers = region.weights, region.gradients[index], region.statistics[index]
+        self.replica = Replica(net, task.recipe.fit.loss, layout, *buffers, mx.cpu())
         self.update = HostUpdate(task.recipe.fit, layout, region, *shares(layout.trained.length, workers)[index])
         size = len(task.part(task.stream.rows(0), index, workers))
         self._batch = aligned((size, *input_shape(task.plan))), aligned((size,)), aligned((size,))

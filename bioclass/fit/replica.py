@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bioclass import recipe
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
@@ -15,22 +16,29 @@ from bioclass.fit.task import Rows, Task
 from bioclass.networks import build
 from bioclass.predict import BATCH, Scorer, infer, input_shape
 
+TINY = 1e-6
+"""The least share of focal loss's factor 1 - p, near float32's resolution."""
 
-class _Loss(mx.gluon.HybridBlock):  # type: ignore[misc]
+
+class WeightedLoss(mx.gluon.HybridBlock):  # type: ignore[misc]
     """Network and loss as one block, so that a step is one call into MXNet each way.
 
-    The loss is the sum over the images of weight x cross entropy; the weights carry the class weight and
-    1 / batch size, so that the parts of a batch add up.
+    It is the sum over the images of weight x loss; the weights carry the class weight and 1 / batch size, so that
+    the parts of a batch add up.
     """
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: Any, loss: recipe.Loss) -> None:
         super().__init__()
         self.net = net
+        self._gamma = loss.gamma if isinstance(loss, recipe.Focal) else None
 
     def hybrid_forward(self, F: Any, x: Any, labels: Any, weights: Any) -> Any:  # noqa: N803 - Gluon's name
         """Return the loss, (1,)."""
-        log_probabilities = F.log_softmax(self.net(x), axis=-1)
-        return -F.sum(F.pick(log_probabilities, labels, axis=-1) * weights)
+        of_truth = F.pick(F.log_softmax(self.net(x), axis=-1), labels, axis=-1)
+        if self._gamma is not None:
+            # Away from zero, where a power below one has no gradient.
+            weights = weights * F.clip(1 - F.exp(of_truth), TINY, 1) ** self._gamma
+        return -F.sum(of_truth * weights)
 
 
 class Replica:
@@ -40,14 +48,21 @@ class Replica:
     """
 
     def __init__(
-        self, net: Any, layout: Layout, weights: Any, gradients: Any, statistics: Any, context: Any
+        self,
+        net: Any,
+        loss: recipe.Loss,
+        layout: Layout,
+        weights: Any,
+        gradients: Any,
+        statistics: Any,
+        context: Any,
     ) -> None:
         self.context = context
         self.weights = weights
         self.gradients = gradients
         self.statistics = statistics
         bind(net, layout, weights, gradients, statistics, context)
-        self._loss = _Loss(net)
+        self._loss = WeightedLoss(net, loss)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 
     def gradient(self, x: Any, labels: Any, weights: Any) -> Any:

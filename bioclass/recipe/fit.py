@@ -84,6 +84,26 @@ Optimizer = Annotated[SGD | Adam, Field(discriminator="name")]
 Schedule = Annotated[Constant | Inverse | Steps | Cosine | OneCycle, Field(discriminator="name")]
 
 
+class CrossEntropy(Strict):
+    """The negative logarithm of the true class's probability."""
+
+    name: Literal["cross-entropy"] = "cross-entropy"
+
+
+class Focal(Strict):
+    """Cross entropy times (1 - p)^``gamma`` for the probability p of the true class (Lin et al. 2017, equation 4).
+
+    Images that the network knows count less, so that rare and hard ones are heard. Its probabilities are less
+    extreme than those of cross entropy.
+    """
+
+    name: Literal["focal"] = "focal"
+    gamma: Annotated[float, Field(gt=0, le=10)] = 2.0
+
+
+Loss = Annotated[CrossEntropy | Focal, Field(discriminator="name")]
+
+
 class EarlyStopping(Strict):
     """Stop after ``patience`` epochs in which the validation figure has not improved by ``min_delta``."""
 
@@ -105,7 +125,7 @@ class Fit(Strict):
     """How to train.
 
     Exactly one of ``epochs`` and ``iterations`` is given. With a validation part the weights with the best
-    ``select`` on it are kept as the result; without one, the last. ``class_weights`` weigh the loss: "balanced"
+    ``select`` on it are kept as the result; without one, the last. ``class_weights`` weigh the ``loss``: "balanced"
     is N / (K N_c), or give a number for every class by name. ``sampling = "balanced"`` draws every class
     equally often.
 
@@ -118,6 +138,7 @@ class Fit(Strict):
     batch_size: Positive = 64
     optimizer: Optimizer = SGD(momentum=0.9)
     schedule: Schedule = Constant()
+    loss: Loss = CrossEntropy()
     select: Literal["loss", "accuracy", "balanced_accuracy"] = "loss"
     early_stopping: EarlyStopping | None = None
     average: Average | None = None
