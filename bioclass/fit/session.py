@@ -73,9 +73,10 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
     say(f"Reading {card.name}" if card.format is None else f"Reading {card.name} from {root}")
     samples = load_samples(card, root, shelf)
     parts = run.match(samples) if run else split_samples(samples, request.recipe.split, card.class_names)
-    # Files of the test part are not even decoded; an array stays as it is, and its rows are picked.
-    used = np.flatnonzero(parts != "test") if isinstance(samples.images, list) else np.arange(len(parts))
-    fitted = samples.take(used) if isinstance(samples.images, list) else samples
+    # Files of what is held out are not even decoded; an array stays as it is, and its rows are picked.
+    files = isinstance(samples.images, list)
+    used = np.flatnonzero(np.isin(parts, ["train", "validation"])) if files else np.arange(len(parts))
+    fitted = samples.take(used) if files else samples
     images, plan = prepare(fitted, request.recipe.preprocess, card)
     train = np.flatnonzero(parts[used] == "train")
     devices = _devices(request, run, len(train), int(np.prod(images.shape[1:])), say)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bioclass.recipe.values import Positive
 from bioclass.validation import Strict
@@ -43,8 +43,31 @@ class Split(Strict):
     ``test`` is the share of all images held out where there is no official test part, ``validation`` the share
     of the rest. Both are stratified by class, and grouped where the card names a group. The split has a seed of
     its own, so that several training seeds share one test part.
+
+    ``folds`` is for cross-validation, k-fold or, with "groups", leave-one-group-out: every image outside an
+    official test part is tested once in each of ``repeats``, and ``test`` is not used. A run trains for one of the
+    folds, ``fold``, counted from 0 through all repeats; `bioclass fit` without it trains them all.
     """
 
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     seed: Annotated[int, Field(ge=0)] = 0
+    folds: Annotated[int, Field(ge=2)] | Literal["groups"] | None = None
+    repeats: Annotated[int, Field(ge=1)] = 1
+    fold: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _folds_fit_together(self) -> Split:
+        if self.folds is None and (self.fold is not None or self.repeats > 1):
+            raise ValueError("split.fold and split.repeats go with split.folds: set it, or leave them out")
+        if self.folds == "groups" and self.repeats > 1:
+            raise ValueError(
+                f"split.repeats = {self.repeats} would repeat the same folds: with split.folds = 'groups' leave it "
+                "out"
+            )
+        if isinstance(self.folds, int) and self.fold is not None and self.fold >= self.folds * self.repeats:
+            raise ValueError(
+                f"split.fold counts from 0 to {self.folds * self.repeats - 1} with {self.folds} folds and "
+                f"{self.repeats} repeat(s). Got {self.fold}"
+            )
+        return self

@@ -14,6 +14,9 @@ from bioclass.card import PARTS
 from bioclass.errors import RunError
 from bioclass.samples import Samples
 
+RUN_PARTS = (*PARTS, "fold")
+"""The parts of a run: "fold" is what a fold holds out where the dataset has an official test part besides."""
+
 
 @dataclass(frozen=True)
 class SplitTable:
@@ -80,6 +83,6 @@ def split_csv(samples: Samples, parts: npt.NDArray[np.str_], classes: tuple[str,
 
 def check_part(part: str) -> str:
     """Return the name of a part, or raise RunError."""
-    if part not in PARTS:
-        raise RunError(f"A part is one of {', '.join(PARTS)}. Got {part!r}.")
+    if part not in RUN_PARTS:
+        raise RunError(f"A part is one of {', '.join(RUN_PARTS)}. Got {part!r}.")
     return part

@@ -1,4 +1,4 @@
-"""Part the images into training, validation and test: stratified by class, grouped where groups are known."""
+"""Hold out a share of the images: stratified by class, grouped where groups are known."""
 
 from __future__ import annotations
 
@@ -8,46 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.errors import DatasetError
-from bioclass.recipe import Split
 from bioclass.samples import Samples
 
-Parts = npt.NDArray[np.str_]
 Rows = npt.NDArray[np.intp]
 Labels = npt.NDArray[np.int64]
 EPSILON = 1e-9  # shares are sums of fractions
 
 
-def split_samples(samples: Samples, split: Split, classes: Sequence[str]) -> Parts:
-    """Return the part of every sample, (N,) of "train", "validation" and "test".
+def hold_out(samples: Samples, rows: Rows, share: float, seed: int, part: str, classes: Sequence[str]) -> Rows:
+    """Choose about ``share`` of ``rows`` (M,), stratified, and by whole groups where there are groups.
 
-    An official test part is kept; without one, ``split.test`` of the images are held out. An official
-    validation part is kept too, unless ``split.validation`` is 0: then it is trained on.
+    Args:
+        samples: all of them.
+        rows: those to choose from.
+        share: above 0 and below 1.
+        seed: of the choice.
+        part: what the chosen will be, for messages.
+        classes: names of the classes.
 
     Raises:
-        DatasetError: a class with too few images or groups for the split, or an official split that leaks a group.
+        DatasetError: a class has too few images or groups to stand on both sides.
     """
-    parts = np.full(len(samples), "train", dtype="<U10")
-    if samples.parts is not None:
-        kept = ["test", "validation"] if split.validation > 0 else ["test"]
-        official = np.isin(samples.parts, kept)
-        parts[official] = samples.parts[official]
-        _refuse_leak(samples, parts)
-    seeds = np.random.SeedSequence(split.seed).generate_state(2)
-    for part, share, seed in zip(("test", "validation"), (split.test, split.validation), seeds, strict=True):
-        if share > 0 and not (parts == part).any():
-            rows = np.flatnonzero(parts == "train")
-            parts[_hold_out(samples, rows, share, int(seed), part, classes)] = part
-    absent = sorted(set(range(len(classes))) - set(samples.labels[parts == "train"].tolist()))
-    if absent:
-        raise DatasetError(
-            f"No image of {', '.join(repr(classes[i]) for i in absent)} is left to train on: "
-            "give the class more images, or leave it out of the card."
-        )
-    return parts
-
-
-def _hold_out(samples: Samples, rows: Rows, share: float, seed: int, part: str, classes: Sequence[str]) -> Rows:
-    """Choose about ``share`` of ``rows``, stratified, and by whole groups where there are groups."""
     rng = np.random.default_rng(seed)
     labels = samples.labels[rows]
     if samples.groups is None:
@@ -123,16 +104,3 @@ def _cost(held: npt.NDArray[np.float64], share: float) -> float:
     """How far the classes' shares held out are from ``share``; a class that is not on both sides counts most."""
     one_sided = np.count_nonzero(held < EPSILON) + len(held) * np.count_nonzero(held > 1 - EPSILON)
     return float(((held - share) ** 2).sum() + len(held) * one_sided)
-
-
-def _refuse_leak(samples: Samples, parts: Parts) -> None:
-    if samples.groups is None:
-        return
-    for part in ("test", "validation"):
-        inside = set(samples.groups[parts == part].tolist())
-        both = sorted(inside & set(samples.groups[parts != part].tolist()))
-        if both:
-            raise DatasetError(
-                f"The official split leaks: {len(both)} group(s), for example {both[0]!r}, stand in the {part} "
-                "part and outside it. Correct the parts, or leave them out and let bioclass split by group."
-            )
