@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bioclass.cli.common import Device, Json, Paths, Root, asked_to_stop, print_json, say
 from bioclass.errors import InputError, Stopped
+
+if TYPE_CHECKING:
+    from bioclass.recipe import Recipe
 
 
 def fit(
@@ -20,7 +23,10 @@ def fit(
     ],
     root: Root = None,
     run: Annotated[
-        Path | None, typer.Option("--run", help="The run folder; by default runs/RECIPE, or runs/RECIPE-seedN.")
+        Path | None,
+        typer.Option(
+            "--run", help="The run folder; by default runs/RECIPE, with -seedN, and -folds for a folder of folds."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the training.")] = None,
     resume: Annotated[
@@ -35,25 +41,54 @@ def fit(
         int | None,
         typer.Option("--workers", help="Processes that share each batch on a CPU; by default the fit chooses."),
     ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option("--folds", metavar="K", help="Cross-validate: train K folds, or `groups` to leave each out."),
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", help="Cross-validate so often, each time with other folds.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", help="Folds at a time, a process each; by default one a core.")
+    ] = None,
     path: Paths = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe and keep the best weights in a run folder."""
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers wants a number of processes, at least 1. Got {workers}.")
+    """Train a recipe and keep the best weights in a run folder, or one run for every fold."""
+    for name, given in (("--workers", workers), ("--jobs", jobs)):
+        if given is not None and given < 1:
+            raise InputError(f"{name} wants a number of processes, at least 1. Got {given}.")
     from bioclass.fit.session import Request, open_session
     from bioclass.recipe import load_recipe
     from bioclass.shelf import Shelf
 
     shelf = Shelf.of(path or ())
     file = shelf.recipe(recipe)
-    chosen = [*(settings or []), *([f"seed={seed}"] if seed is not None else [])]
-    loaded = load_recipe(file, chosen)
-    folder = run or Path("runs") / (file.stem if loaded.seed == 0 else f"{file.stem}-seed{loaded.seed}")
+    options = {"seed": seed, "split.folds": folds, "split.repeats": repeats}
+    chosen = [f"{key}={value}" for key, value in options.items() if value is not None]
+    loaded = load_recipe(file, [*(settings or []), *chosen])
+    folder = run or Path("runs") / _name(file.stem, loaded)
+    if loaded.split.folds is not None and loaded.split.fold is None:
+        from bioclass.cli.folds import fit_folds
+
+        if workers is not None:
+            raise InputError("--workers shares one run; folds run side by side, so give --jobs, or leave it out.")
+        fit_folds(Request(loaded, file.parent, folder, root, resume, device), shelf, jobs, as_json)
+        return
+    if jobs is not None:
+        raise InputError("--jobs is for folds: give --folds, or leave it out.")
     request = Request(loaded, file.parent, folder, root, resume, device, workers)
     with open_session(request, shelf, say) as session:
         records = _train(session, folder)
     _report(session, records, folder, as_json)
+
+
+def _name(stem: str, recipe: Recipe) -> str:
+    """The usual name of a run's folder, or of that of its folds."""
+    name = stem if recipe.seed == 0 else f"{stem}-seed{recipe.seed}"
+    if recipe.split.folds is None:
+        return name
+    return f"{name}-folds" if recipe.split.fold is None else f"{name}-fold{recipe.split.fold}"
 
 
 def _train(session: Any, folder: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from bioclass.environment import available_cores, describe_environment, set_thre
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
 from bioclass.recipe import Recipe
-from bioclass.run import Run, create_run, locked, open_run, refuse_existing
+from bioclass.run import Run, create_run, locked, open_run, refuse_existing, refuse_other_recipe
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
 from bioclass.split import split_samples
@@ -98,15 +98,7 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
 
 def _reopen(request: Request) -> Run:
     run = open_run(request.run)
-    before, now = run.recipe.choices(), request.recipe.choices()
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed:
-        lines = [f"  - {key}: {before.get(key)!r} in the run, {now.get(key)!r} now" for key in changed]
-        raise RecipeError(
-            f"The run {run.path} was started with another recipe, so it cannot be resumed with this one:\n"
-            + "\n".join(lines)
-            + "\nGive the same recipe and settings, or start a new run with --run."
-        )
+    refuse_other_recipe(run.path, run.recipe, request.recipe)
     device, workers = run.environment["device"], run.environment["workers"]
     # "gpu" and "gpu:0" are one device.
     other_device = request.device != "auto" and parse(request.device) != parse(device)

@@ -7,18 +7,25 @@
 Nothing in it is a pickle, and opening it executes nothing.
 """
 
-from bioclass.run.create import create_run, locked, refuse_existing
+from bioclass.run.create import create_run, locked, refuse_existing, refuse_other_recipe
 from bioclass.run.folder import DOCUMENTS, Run, history_lines, open_run
+from bioclass.run.folds import Folds, create_folds, holds_folds, open_folds, refuse_existing_folds
 from bioclass.run.split_table import SplitTable, check_part
 
 __all__ = [
     "DOCUMENTS",
+    "Folds",
     "Run",
     "SplitTable",
     "check_part",
+    "create_folds",
     "create_run",
     "history_lines",
+    "holds_folds",
     "locked",
+    "open_folds",
     "open_run",
     "refuse_existing",
+    "refuse_existing_folds",
+    "refuse_other_recipe",
 ]

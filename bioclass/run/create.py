@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.card import Card
-from bioclass.errors import RunError
+from bioclass.errors import RecipeError, RunError
 from bioclass.files import sha256, sync_folder, write_atomic, write_sealed
 from bioclass.preprocess import Plan
 from bioclass.recipe import Recipe
@@ -74,6 +74,19 @@ def refuse_existing(path: Path) -> None:
         raise RunError(f"The run {path} exists: continue it with --resume, or name another folder with --run.")
     if path.exists():
         raise RunError(f"{path} exists and is not a bioclass run: name another folder with --run.")
+
+
+def refuse_other_recipe(path: Path, started: Recipe, given: Recipe) -> None:
+    """Raise RecipeError, with every key that differs, if a run is to be resumed with another recipe."""
+    before, now = started.choices(), given.choices()
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        lines = [f"  - {key}: {before.get(key)!r} in the run, {now.get(key)!r} now" for key in changed]
+        raise RecipeError(
+            f"The run {path} was started with another recipe, so it cannot be resumed with this one:\n"
+            + "\n".join(lines)
+            + "\nGive the same recipe and settings, or start a new run with --run."
+        )
 
 
 @contextmanager

@@ -53,6 +53,7 @@ def run_cells(
     jobs: int,
     watch: Watcher,
     stop: Callable[[], bool] = lambda: False,
+    device: str = "auto",
 ) -> dict[str, str]:
     """Run every cell that is not finished, ``jobs`` at a time; return the reasons of those that failed, by name.
 
@@ -61,7 +62,7 @@ def run_cells(
     Raises:
         Stopped: ``stop`` said so; what ran has saved its state.
     """
-    return _Runner(cells, pool, shelf, roots, jobs, watch).run(stop)
+    return _Runner(cells, pool, shelf, roots, jobs, watch, device).run(stop)
 
 
 class _Runner:
@@ -73,7 +74,9 @@ class _Runner:
         roots: Mapping[str, Path | None],
         jobs: int,
         watch: Watcher,
+        device: str,
     ) -> None:
+        self.device = device
         self.pool = pool
         self.shelf = shelf
         self.roots = roots
@@ -110,7 +113,8 @@ class _Runner:
             elif self.pool.busy(cell.name):
                 self.queue.append(cell)
             else:
-                child = Child(Job.of(cell, self.pool, self.roots[cell.name], self.shelf, self.jobs))
+                root = self.roots[cell.name]
+                child = Child(Job.of(cell, self.pool, root, self.shelf, self.jobs, self.device))
                 self.running[cell.name] = cell, child
                 self.watch.started(cell, state == "started")
         if self.queue and not self.running:

@@ -35,9 +35,10 @@ class Job:
     root: str | None
     shelf: list[str]
     jobs: int
+    device: str = "auto"
 
     @classmethod
-    def of(cls, cell: Cell, pool: Pool, root: Path | None, shelf: Shelf, jobs: int) -> Job:
+    def of(cls, cell: Cell, pool: Pool, root: Path | None, shelf: Shelf, jobs: int, device: str = "auto") -> Job:
         """Return the job of a cell; its paths hold from any working directory."""
         return cls(
             cell.name,
@@ -47,6 +48,7 @@ class Job:
             None if root is None else str(root.resolve()),
             [str(folder) for folder in shelf.folders],
             jobs,
+            device,
         )
 
 
@@ -89,7 +91,7 @@ def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool]) -> None:
     path = pool.path(cell)
     if pool.state(cell) == "started":
         pool.refuse_other(cell)
-    request = Request(cell.recipe, cell.folder, path, root, resume=True, workers=1)
+    request = Request(cell.recipe, cell.folder, path, root, resume=True, device=job.device, workers=1)
     with open_session(request, shelf, lambda text: None) as session:
         clock = Clock(session.run.path, session.task.stream.iterations, _iteration(session.run), started)
         for _ in fit(session.run, session.task, session.trainer, session.validation, clock.note, stop):
@@ -101,7 +103,7 @@ def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool]) -> None:
         if stop():
             raise Stopped("Stopped before it was evaluated.")
         begun = time.monotonic()
-        metrics = evaluate_runs([path], shelf, root=root, part=part).models[0].metrics
+        metrics = evaluate_runs([path], shelf, root=root, part=part, device=job.device).models[0].metrics
         figures[part] = metrics.n, int(metrics.confusion.trace())
         seconds[part] = time.monotonic() - begun
     pool.finish(cell.name, figures, fit_seconds, seconds["test"], job.jobs)
