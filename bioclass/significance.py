@@ -54,6 +54,15 @@ class Comparison:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two means and the limits of its 95 % interval; None where there is no spread to see."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
 def mcnemar_exact(correct_a: npt.ArrayLike, correct_b: npt.ArrayLike) -> McNemar:
     """Test whether two classifiers have the same error rate on the same independent samples.
 
@@ -139,6 +148,46 @@ def compare(names: Sequence[str], correct: Sequence[npt.ArrayLike]) -> list[Comp
         Comparison(names[i], names[j], test.n_only_a, test.n_only_b, test.p_value, float(p_holm))
         for (i, j), test, p_holm in zip(pairs, tests, adjusted, strict=True)
     ]
+
+
+def paired_difference(
+    a: npt.ArrayLike, b: npt.ArrayLike, groups: npt.ArrayLike | None = None, seed: int = 0, resamples: int = 1000
+) -> Difference:
+    """Return the mean of a minus that of b on the same samples, with the interval of a paired bootstrap.
+
+    A resample draws samples, or whole groups (the cluster bootstrap: Davison and Hinkley 1997, section 3.8), with
+    both values of each; the limits are percentiles.
+
+    Args:
+        a: (N,) a value a sample, for example whether the first classifier is right.
+        b: (N,) that of the second, in the same order.
+        groups: (N,) the group of each sample, or None if samples are independent.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+
+    Raises:
+        InputError: the arrays are not one-dimensional, empty, or not of one length.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.ndim != 1 or first.size == 0 or first.shape != second.shape:
+        raise InputError(
+            f"The values have shapes {first.shape} and {second.shape}: give (N,), one a sample, of both."
+        )
+    off = first - second
+    unit = np.arange(len(off)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if unit.shape != off.shape:
+        raise InputError(f"groups have shape {unit.shape}: give one group per sample, {off.shape}.")
+    sums, sizes = np.bincount(unit, weights=off), np.bincount(unit)
+    rng = np.random.default_rng(seed)
+    draws = np.empty(resamples)
+    for i in range(resamples):
+        drawn = rng.integers(0, len(sums), len(sums))
+        draws[i] = sums[drawn].sum() / sizes[drawn].sum()
+    value = float(off.mean())
+    if np.ptp(draws) == 0:
+        return Difference(value, None, None)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Difference(value, float(low), float(high))
 
 
 def _check_correct(name: str, given: npt.ArrayLike) -> npt.NDArray[np.bool_]:

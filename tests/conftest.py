@@ -118,6 +118,25 @@ def fit(recipe: object, run: Path, *more: object, **where: object) -> Path:
     return run
 
 
+def fit_folds(
+    recipe: Path, folder: Path, *settings: str, shelf: tuple[Path, ...] = (), only: object = None
+) -> Path:
+    """Train the folds of a recipe, or those numbered in ``only``, in this process; return their folder."""
+    from bioclass.recipe import load_recipe
+    from bioclass.shelf import Shelf
+    from bioclass.study.folds import fold_cells, make_folds
+    from bioclass.study.pool import Pool
+    from bioclass.study.work import Job, run_job
+
+    reach = Shelf.of(shelf)
+    folds = make_folds(load_recipe(recipe, settings), recipe.parent, folder, None, reach)
+    for number, cell in enumerate(fold_cells(folds, recipe.parent)):
+        if only is None or number in only:  # type: ignore[operator]
+            job = Job.of(cell, Pool(folder), folds.recorded_root(), reach, 1, "cpu")
+            assert run_job(job).state == "finished"
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Three runs (``runs``) of a recipe (``recipe``) on a folder of class folders (``data``); never change them."""

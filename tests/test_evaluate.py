@@ -178,7 +178,7 @@ def test_another_part(tiny: SimpleNamespace, part: str) -> None:
 
 
 def test_an_unknown_or_absent_part(tiny: SimpleNamespace, tmp_path: Path) -> None:
-    assert "train, validation, test. Got 'tset'" in refused("evaluate", tiny.run, "--part", "tset")
+    assert "train, validation, test, fold. Got 'tset'" in refused("evaluate", tiny.run, "--part", "tset")
     run = fit(tiny.recipe, tmp_path / "run", "--set", "split.validation=0", "--set", "fit.epochs=1")
     assert "has no validation part" in refused("evaluate", run, "--part", "validation")
 

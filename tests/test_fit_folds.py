@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import pictures, refused, run_cli, write_folder, write_recipe
+from conftest import fit_folds, pictures, refused, run_cli, write_folder, write_recipe
 
 from bioclass.errors import RecipeError, RunError
 from bioclass.files import write_sealed
 from bioclass.recipe import load_recipe
 from bioclass.run import create_folds, open_folds, open_run
 from bioclass.shelf import Shelf
-from bioclass.study.folds import fold_cells, make_folds, reopen_folds
+from bioclass.study.folds import make_folds, reopen_folds
 from bioclass.study.pool import Pool
-from bioclass.study.work import Job, run_job
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +29,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_folder(home / "pics", pictures())
     write_recipe(home / "tiny.toml", "pics", "[split]\nvalidation = 0.3\n")
     return home
-
-
-def train(folds, numbers=None):
-    """Train folds in this process, where MXNet is loaded already."""
-    pool = Pool(folds.path)
-    for number, cell in enumerate(fold_cells(folds, folds.root.parent)):
-        if numbers is None or number in numbers:
-            assert run_job(Job.of(cell, pool, folds.root, Shelf.of(), 1, "cpu")).state == "finished"
 
 
 def made(home, path, *settings):
@@ -113,8 +104,7 @@ def test_a_folder_that_is_something_else_is_left_alone(home, trained, tmp_path):
 
 
 def test_folds_that_are_not_trained_to_the_end_are_named(home, tmp_path):
-    folds = made(home, tmp_path / "half", "split.folds=4")
-    train(folds, [1, 2])
+    folds = open_folds(fit_folds(home / "tiny.toml", tmp_path / "half", "split.folds=4", only=[1, 2]))
     with pytest.raises(RunError, match=r"2 of the 4 folds in .* \(fold-0, fold-3\): .* --resume"):
         folds.runs()
     with pytest.raises(RecipeError, match=r"split\.folds: 4 in the run, 5 now"):
@@ -122,8 +112,7 @@ def test_folds_that_are_not_trained_to_the_end_are_named(home, tmp_path):
 
 
 def test_a_run_of_another_fold_in_its_place_is_noticed(home, tmp_path):
-    folds = made(home, tmp_path / "two", "split.folds=2")
-    train(folds)
+    folds = open_folds(fit_folds(home / "tiny.toml", tmp_path / "two", "split.folds=2"))
     (folds.path / "fold-0").rename(tmp_path / "away")
     (folds.path / "fold-1").rename(folds.path / "fold-0")
     (tmp_path / "away").rename(folds.path / "fold-1")
@@ -163,8 +152,7 @@ def outcome(folder):
 def test_killed_and_resumed_it_ends_with_the_same_bits(home, tmp_path):
     """The study's runner keeps the processes; here that the folds come back through the verb."""
     settings = ["fit.epochs=25", "fit.batch_size=2", "split.folds=2"]
-    whole = made(home, tmp_path / "whole", *settings)
-    train(whole)
+    whole = fit_folds(home / "tiny.toml", tmp_path / "whole", *settings)
     folder = tmp_path / "killed"
     fit = ["fit", home / "tiny.toml", "--run", folder, "--resume", "--jobs", 1, "--device", "cpu"]
     fit += [word for each in settings for word in ("--set", each)]
@@ -181,7 +169,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(home, tmp_path):
     assert not open_run(folder / "fold-1").last().state["finished"]
     result = run_cli(*fit)
     assert result.status == 0 and "goes on  fold-1" in result.err and "fold-0" not in result.err
-    assert outcome(folder) == outcome(whole.path)
+    assert outcome(folder) == outcome(whole)
 
 
 def test_a_stop_says_how_to_go_on(home, tmp_path, monkeypatch):

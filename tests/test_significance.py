@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioclass.errors import InputError
-from bioclass.significance import compare, holm, mcnemar_exact
+from bioclass.significance import compare, holm, mcnemar_exact, paired_difference
 
 
 def answers(both: int, only_a: int, only_b: int, neither: int = 0) -> tuple[npt.NDArray[np.bool_], ...]:
@@ -105,3 +105,31 @@ def test_wrong_input_is_refused_with_the_value() -> None:
         compare(["a", "a"], [yes, yes])
     with pytest.raises(InputError, match="'a' was tried on 3 samples and 'b' on 2"):
         compare(["a", "b"], [yes, yes[:2]])
+
+
+def test_a_paired_difference_and_its_interval():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(400) < 0.9, rng.random(400) < 0.8
+    found = paired_difference(a, b)
+    assert found.value == pytest.approx(a.mean() - b.mean())
+    off = a.astype(float) - b
+    half = 1.96 * off.std() / 20
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=0.01)
+    assert paired_difference(a, b) == found  # the same every time
+    same = paired_difference(a, a)
+    assert (same.value, same.low, same.high) == (0, None, None)
+
+
+def test_a_paired_difference_draws_whole_groups():
+    rng = np.random.default_rng(1)
+    a, b = (np.repeat(rng.random(50) < share, 8) for share in (0.8, 0.6))
+    alone, grouped = paired_difference(a, b), paired_difference(a, b, np.repeat(np.arange(50), 8))
+    assert grouped.value == alone.value
+    assert (grouped.high - grouped.low) / (alone.high - alone.low) == pytest.approx(np.sqrt(8), rel=0.15)
+
+
+def test_values_that_are_not_paired_are_refused():
+    with pytest.raises(InputError, match="of both"):
+        paired_difference([1, 0], [1])
+    with pytest.raises(InputError, match="one group per sample"):
+        paired_difference([1, 0], [1, 1], [0])

@@ -76,8 +76,8 @@ def _written(estimate: Any, scale: float, digits: int, interval: int) -> Two:
     return Two(value, f"{estimate.low * scale:.{interval}f}-{estimate.high * scale:.{interval}f}", "{} ({})")
 
 
-def print_metrics(title: str, metrics: Metrics) -> None:
-    """Print the figures of one model: a table over all images, a table by class."""
+def print_metrics(title: str, metrics: Metrics, counted: str | None = None) -> None:
+    """Print the figures of one model: a table over all images (``counted`` says how many), a table by class."""
     words = {
         "accuracy": ("accuracy %", percent),
         "balanced_accuracy": ("balanced accuracy %", percent),
@@ -89,7 +89,7 @@ def print_metrics(title: str, metrics: Metrics) -> None:
     }
     grouped = f" in {metrics.groups} groups" if metrics.groups is not None else ""
     print_table(
-        f"{title}: {metrics.n} images{grouped}, with 95 % intervals",
+        f"{title}: {counted or f'{metrics.n} images{grouped}'}, with 95 % intervals",
         ["all classes", "value"],
         [[label, write(metrics.overall[key])] for key, (label, write) in words.items()],
     )

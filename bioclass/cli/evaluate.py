@@ -10,6 +10,7 @@ import typer
 from bioclass.cli.common import Json, OneDevice, Paths, Root, number, percent, print_json, print_metrics, say
 from bioclass.cli.reliability import print_reliability
 from bioclass.cli.tables import Cell, Two, print_table
+from bioclass.errors import InputError
 
 if TYPE_CHECKING:
     from bioclass.evaluate import Evaluated, Evaluation, Selected
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="One run folder, or several.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="A run folder or a folder of folds, or several.")
+    ],
     root: Root = None,
-    part: Annotated[str, typer.Option("--part", help="train, validation or test.")] = "test",
+    part: Annotated[
+        str | None,
+        typer.Option("--part", help="train, validation or test; by default test, and of folds what each held out."),
+    ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Fit a temperature, and tell what it does to the probabilities.")
     ] = False,
@@ -49,10 +55,23 @@ def evaluate(
 
     --calibrate, --error-rate and --select decide on the validation part, and tell by the test part how that does.
     Where it chose the epoch too, what is decided on it is slightly optimistic: trust the figures of the test part.
+
+    A folder of folds is judged by all images that its folds held out, pooled.
     """
-    from bioclass.evaluate import evaluate_runs
+    from bioclass.cli.folds import evaluate_pooled, pools
     from bioclass.shelf import Shelf
 
+    if pools(runs, part):
+        fitting = {"--calibrate": calibrate, "--error-rate": error_rate is not None, "--select": select is not None}
+        refused = {**fitting, "--snapshots": snapshots, "--out": out is not None}
+        if any(refused.values()):
+            name = next(name for name, given in refused.items() if given)
+            raise InputError(f"{name} is not for pooled folds: leave it out, or name one of the runs in {runs[0]}.")
+        evaluate_pooled(runs, Shelf.of(path or ()), root, device, as_json)
+        return
+    from bioclass.evaluate import evaluate_runs
+
+    part = part or "test"
     result = evaluate_runs(
         runs,
         Shelf.of(path or ()),

@@ -1,15 +1,18 @@
-"""The folds of ``bioclass fit``: every fold that is missing is trained, each in a process of its own."""
+"""Folds in ``bioclass fit`` and ``bioclass evaluate``: trained in processes of their own, and pooled."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bioclass.cli.common import asked_to_stop, print_json, say
-from bioclass.errors import BioclassError, Stopped
+from bioclass.cli.common import asked_to_stop, number, percent, print_json, print_metrics, say
+from bioclass.cli.tables import Cell, Two, print_table
+from bioclass.errors import BioclassError, RunError, Stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from bioclass.evaluate import CrossValidated, CrossValidation
     from bioclass.fit.session import Request
     from bioclass.run import Folds
     from bioclass.shelf import Shelf
@@ -75,3 +78,90 @@ def _run(folds: Folds, request: Request, shelf: Shelf, jobs: int) -> dict[str, s
 def _root(folds: Folds, request: Request) -> Path | None:
     """The folder of the data: as it is given now, else where it was when the folds were made."""
     return request.root or folds.recorded_root()
+
+
+def pools(paths: Sequence[Path], part: str | None) -> bool:
+    """Return whether an evaluation is of folders of folds, on what each fold held out.
+
+    Raises:
+        RunError: runs and folds are mixed, or folds are wanted on a part that they do not have in common.
+    """
+    from bioclass.evaluate import held_out_part
+    from bioclass.run import check_part, holds_folds, open_folds
+
+    if part is not None:
+        check_part(part)
+    folders = [path for path in paths if holds_folds(path)]
+    if not folders:
+        return False
+    if part in ("train", "validation"):
+        raise RunError(
+            f"The folds in {folders[0]} have different {part} parts: leave --part out, or name one of its runs."
+        )
+    held = {held_out_part(open_folds(path).runs()) for path in folders}
+    if part == "test" and held == {"fold"}:
+        return False
+    alone = [path for path in paths if path not in folders]
+    if alone:
+        raise RunError(
+            f"{folders[0]} holds folds and {alone[0]} does not: what they held out is not the same. Give folders "
+            "of folds, or runs; where there is an official test part, --part test judges both by it."
+        )
+    return True
+
+
+def evaluate_pooled(paths: Sequence[Path], shelf: Shelf, root: Path | None, device: str, as_json: bool) -> None:
+    """Evaluate folders of folds on what each fold held out, and print it."""
+    from bioclass.evaluate import evaluate_folds
+
+    result = evaluate_folds(paths, shelf, root=root, device=device, say=say)
+    if as_json:
+        print_json(result.as_dict())
+        return
+    for model in result.models:
+        _print_pooled(model)
+    if result.comparisons:
+        _print_comparisons(result)
+
+
+def _print_pooled(model: CrossValidated) -> None:
+    repeats = model.folds.repeats
+    grouped = f" in {model.metrics.groups} groups" if model.grouped else ""
+    often = f", each tested {repeats} times" if repeats > 1 else ""
+    counted = f"{model.images} images{grouped}{often}"
+    print_metrics(f"{model.name}, {len(model.by_fold)} folds pooled", model.metrics, counted)
+    words = {
+        "accuracy": ("accuracy %", 100, 2),
+        "balanced_accuracy": ("balanced accuracy %", 100, 2),
+        "macro_f1": ("macro F1 %", 100, 2),
+        "mcc": ("Matthews correlation", 1, 4),
+        "log_loss": ("log loss", 1, 4),
+    }
+    rows: list[list[Cell]] = []
+    for key, figures in model.over_folds().items():
+        label, scale, digits = words[key]
+        values = figures.values()
+        rows.append([label, *("-" if value is None else f"{scale * value:.{digits}f}" for value in values)])
+    print()
+    print_table("Over the folds", ["each fold alone", "mean", "deviation", "least", "largest"], rows)
+    print(f"\nFiles: {model.folder}\n")
+
+
+def _print_comparisons(result: CrossValidation) -> None:
+    rows: list[list[Cell]] = [
+        [model.name, percent(model.metrics.overall["accuracy"]), number(model.metrics.overall["log_loss"])]
+        for model in result.models
+    ]
+    print_table("The same images, held out by the folds of each", ["", "accuracy %", "log loss"], rows)
+    print()
+    pairs: list[list[Cell]] = [
+        [
+            Two(pair.a, pair.b, "{} - {}"),
+            percent(pair.difference),
+            *("-" if p is None else f"{p:.3g}" for p in (pair.p, pair.p_holm)),
+        ]
+        for pair in result.comparisons
+    ]
+    grouped = any(model.grouped for model in result.models)
+    note = " (the interval respects groups, McNemar's test does not)" if grouped else ""
+    print_table(f"Do they differ?{note}", ["pair", "difference %", "p (McNemar)", "p (Holm)"], pairs)

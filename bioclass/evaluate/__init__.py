@@ -1,13 +1,14 @@
 """Runs and a part of their data to figures: each run, how they differ, and their ensemble.
 
-``runs`` is the way through. ``data`` reads images and scores them, ``ensembles`` combines the models, ``judge``
-tells how far their answers can be relied on, ``results`` holds what is found, ``tables`` writes it,
-and ``fitted`` keeps for new images what was fitted.
+``runs`` is the way through, ``folds`` that of a cross-validation. ``data`` reads images and scores them,
+``ensembles`` combines the models, ``judge`` tells how far their answers can be relied on, ``results`` holds what is
+found, ``tables`` writes it, and ``fitted`` keeps for new images what was fitted.
 """
 
 from __future__ import annotations
 
 from bioclass.evaluate.fitted import Fitted, load_fitted
+from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds, held_out_part
 from bioclass.evaluate.judge import Answers, Calibrated, Reliability, Wishes
 from bioclass.evaluate.results import Combined, Evaluated, Evaluation, Selected
 from bioclass.evaluate.runs import evaluate_runs
@@ -18,6 +19,8 @@ __all__ = [
     "Answers",
     "Calibrated",
     "Combined",
+    "CrossValidated",
+    "CrossValidation",
     "Evaluated",
     "Evaluation",
     "Fitted",
@@ -25,7 +28,9 @@ __all__ = [
     "Scored",
     "Selected",
     "Wishes",
+    "evaluate_folds",
     "evaluate_runs",
+    "held_out_part",
     "load_fitted",
     "predictions_csv",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,18 @@ def prediction_files(scored: Scored, reliability: Reliability, suffix: str = "")
     return files
 
 
-def predictions_csv(scored: Scored) -> str:
-    """Return a table with a row an image: id, true and predicted class, and the probability of every class."""
-    classes = scored.classes
-    rows = zip(scored.ids, scored.labels, scored.predicted, scored.probabilities.tolist(), strict=True)
+def predictions_csv(scored: Scored, columns: Mapping[str, Sequence[Any]] | None = None) -> str:
+    """Return a table with a row an image: id, true and predicted class, and the probability of every class.
+
+    ``columns`` (N,) by name come after these.
+    """
+    classes, more = scored.classes, columns or {}
+    rows = zip(
+        scored.ids, scored.labels, scored.predicted, scored.probabilities.tolist(), *more.values(), strict=True
+    )
     return _csv(
-        ["id", "true", "predicted", *(f"p_{name}" for name in classes)],
-        ([name, classes[label], classes[choice], *row] for name, label, choice, row in rows),
+        ["id", "true", "predicted", *(f"p_{name}" for name in classes), *more],
+        ([name, classes[label], classes[choice], *row, *rest] for name, label, choice, row, *rest in rows),
     )
 
 
