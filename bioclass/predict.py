@@ -21,6 +21,7 @@ from bioclass.run import Run
 
 BATCH = 256
 Probabilities = npt.NDArray[np.float64]
+Answers = Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]
 
 
 class Scorer:
@@ -76,15 +77,38 @@ class Predictor:
         size = batch or min(BATCH, max(1, len(rows)))
         return infer(self._scorer, self.run.plan, images, rows, size)
 
-    def files(self, paths: Sequence[Path]) -> Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]:
+    def files(self, paths: Sequence[Path]) -> Answers:
         """Yield every file with its probabilities (K,), or with the error for which it could not be used."""
-        for start in range(0, len(paths), BATCH):
-            chunk = paths[start : start + BATCH]
-            read: list[npt.NDArray[Any] | ImageError] = [_read(self.run.plan, path) for path in chunk]
-            good = [image for image in read if not isinstance(image, ImageError)]
-            answers = iter(self.probabilities(np.stack(good), batch=min(BATCH, len(paths)))) if good else iter(())
-            for path, image in zip(chunk, read, strict=True):
-                yield path, image if isinstance(image, ImageError) else next(answers)
+        return _files(self, self.run.plan, paths)
+
+
+class MeanPredictor:
+    """Several runs as one model, on one context: the mean of their probabilities, as MPS votes.
+
+    Raises:
+        RunError: a run has no weights, or the runs do not have the same classes and images.
+    """
+
+    def __init__(self, runs: Sequence[Run], context: Any) -> None:
+        first = runs[0]
+        for run in runs[1:]:
+            if run.classes != first.classes:
+                raise RunError(f"{first.path} and {run.path} have different classes: they are not one model.")
+            if (run.plan.input, run.plan.size) != (first.plan.input, first.plan.size):
+                raise RunError(f"{first.path} and {run.path} were fitted on other images: they are not one model.")
+        self._plan = first.plan
+        self._members = [Predictor(run, context) for run in runs]
+
+    def probabilities(
+        self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None, batch: int | None = None
+    ) -> Probabilities:
+        """Return the mean probabilities (N, K) of stored images (N, H, W, C), or of these rows of them."""
+        mean: Probabilities = np.mean([each.probabilities(images, rows, batch) for each in self._members], axis=0)
+        return mean
+
+    def files(self, paths: Sequence[Path]) -> Answers:
+        """Yield every file with its mean probabilities (K,), or with the error for which it could not be used."""
+        return _files(self, self._plan, paths)
 
 
 def input_shape(plan: Plan) -> tuple[int, int, int]:
@@ -155,6 +179,16 @@ def parameters(net: Any) -> dict[str, Any]:
     """Return a network's parameters by structural name ("conv1.weight"), in the order of its layers."""
     found: dict[str, Any] = net._collect_params_with_prefix()
     return found
+
+
+def _files(predictor: Predictor | MeanPredictor, plan: Plan, paths: Sequence[Path]) -> Answers:
+    for start in range(0, len(paths), BATCH):
+        chunk = paths[start : start + BATCH]
+        read: list[npt.NDArray[Any] | ImageError] = [_read(plan, path) for path in chunk]
+        good = [image for image in read if not isinstance(image, ImageError)]
+        answers = iter(predictor.probabilities(np.stack(good), batch=min(BATCH, len(paths)))) if good else iter(())
+        for path, image in zip(chunk, read, strict=True):
+            yield path, image if isinstance(image, ImageError) else next(answers)
 
 
 def _read(plan: Plan, path: Path) -> npt.NDArray[Any] | ImageError:

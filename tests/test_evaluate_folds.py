@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import fit_folds, refused, run_cli, write_recipe
+from conftest import fit_folds, refused, run_cli, write_png, write_recipe
 
 from bioclass.metrics import evaluate
 from bioclass.run import open_folds
@@ -144,13 +144,59 @@ def test_several_are_compared_on_the_same_images(home, slides, repeated):
     assert pair["p"] is None and pair["difference"]["low"] < pair["difference"]["high"]
 
 
-def test_an_official_test_part_stays_out(home):
-    folder = folds(home, "official", "split.folds=2", into="runs-official")
-    found = pooled(home, folder)["models"][0]
+@pytest.fixture(scope="module")
+def official(home) -> Path:
+    """Two folds of a dataset with an official test part; never change them."""
+    return folds(home, "official", "split.folds=2", into="runs-official")
+
+
+def test_an_official_test_part_stays_out(home, official):
+    found = pooled(home, official)["models"][0]
     assert (found["part"], found["n"]) == ("fold", 64)
-    assert {row["id"] for row in rows(folder, "fold")} == {f"{i:02}" for i in range(64)}
-    assert json.loads(run_cli("evaluate", folder / "fold-0", "--path", home, "--json").out)["models"][0]["n"] == 32
-    assert "different images" in refused("evaluate", folder, home / "runs-slides", "--path", home)
+    assert {row["id"] for row in rows(official, "fold")} == {f"{i:02}" for i in range(64)}
+    single = run_cli("evaluate", official / "fold-0", "--path", home, "--json")
+    assert json.loads(single.out)["models"][0]["n"] == 32
+    assert "different images" in refused("evaluate", official, home / "runs-slides", "--path", home)
+
+
+def test_the_folds_are_one_model_on_an_official_test_part(home, official):
+    members = [official / "fold-0", official / "fold-1"]
+    result = run_cli("evaluate", official, *members, "--part", "test", "--path", home, "--json")
+    assert result.status == 0, result.err
+    together, *alone = json.loads(result.out)["models"]
+    assert together["run"] == str(official) and together["n"] == 32 and len(alone) == 2
+    tables = [np.array([float(row["p_benign"]) for row in rows(path)]) for path in (official, *members)]
+    assert np.allclose(tables[0], (tables[1] + tables[2]) / 2, atol=1e-12)
+    predicted = [row["predicted"] for row in rows(official)]
+    assert predicted == ["benign" if p > 0.5 else "malignant" for p in tables[0]]
+
+
+def test_prediction_averages_the_folds(home, slides, tmp_path):
+    for number, level in enumerate((40, 90, 140)):
+        write_png(tmp_path / f"{number}.png", np.full((6, 6), level, np.uint8))
+    (tmp_path / "3.png").write_text("no image")
+    tables = []
+    for model in (slides, *(slides / f"fold-{number}" for number in range(3))):
+        result = run_cli("predict", model, tmp_path, "--json")
+        assert result.status == 0 and "1 of 4 could not be used" in result.err
+        images = json.loads(result.out)["images"]
+        tables.append(np.array([[row["p_benign"], row["p_malignant"]] for row in images]))
+        assert [row["class"] for row in images] == [("benign", "malignant")[k] for k in tables[-1].argmax(axis=1)]
+    assert np.ptp([table[0, 0] for table in tables[1:]]) > 1e-4  # the folds differ
+    assert np.allclose(tables[0], np.mean(tables[1:], axis=0), atol=1e-12)
+    assert "--answers is for a single run" in refused("predict", slides, tmp_path, "--answers")
+
+
+def test_folds_that_tested_every_image_are_no_model_to_test(home, slides, official):
+    from bioclass.errors import RunError
+    from bioclass.evaluate import evaluate_runs
+    from bioclass.shelf import Shelf
+
+    with pytest.raises(RunError, match="what each held out is pooled"):
+        evaluate_runs([slides], Shelf.of((home,)))
+    assert "have no validation part" in refused(
+        "evaluate", official, "--part", "test", "--calibrate", "--path", home
+    )
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,7 @@ def pools(paths: Sequence[Path], part: str | None) -> bool:
     Raises:
         RunError: runs and folds are mixed, or folds are wanted on a part that they do not have in common.
     """
-    from bioclass.evaluate import held_out_part
-    from bioclass.run import check_part, holds_folds, open_folds
+    from bioclass.run import check_part, held_out_part, holds_folds, open_folds
 
     if part is not None:
         check_part(part)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder, or a folder of folds, whose probabilities are averaged."),
+    ],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Image files, or folders of them.")],
     answers: Annotated[
         bool,
@@ -43,23 +46,28 @@ def predict(
     """
     from bioclass.devices import choose, contexts
     from bioclass.environment import available_cores, set_threads
-    from bioclass.run import open_run
+    from bioclass.run import holds_folds, open_folds, open_run
 
     _check_out(out)
-    opened = open_run(run)
-    fitted = _fitted(opened) if answers else None
+    opened = open_folds(run).runs() if holds_folds(run) else [open_run(run)]
+    if answers and len(opened) > 1:
+        raise InputError(
+            f"--answers is for a single run, and {run} holds folds: leave it out, or name one of its runs."
+        )
+    fitted = _fitted(opened[0]) if answers else None
     files, failed = _files(paths)
     name, _ = choose(device)
     set_threads(available_cores())
-    from bioclass.predict import Predictor
+    from bioclass.predict import MeanPredictor, Predictor
 
-    predictor = Predictor(opened, contexts(name)[0])
+    context = contexts(name)[0]
+    predictor = MeanPredictor(opened, context) if len(opened) > 1 else Predictor(opened[0], context)
     rows: list[dict[str, Any]] = []
     for file, answer in predictor.files(files):
         if isinstance(answer, ImageError):
             failed.append((file, answer))
             continue
-        rows.append({"path": str(file), **_row(answer, opened.classes, fitted)})
+        rows.append({"path": str(file), **_row(answer, opened[0].classes, fitted)})
     for _, problem in failed:
         say(f"bioclass: {problem}")
     if not rows:

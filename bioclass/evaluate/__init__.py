@@ -8,7 +8,7 @@ found, ``tables`` writes it, and ``fitted`` keeps for new images what was fitted
 from __future__ import annotations
 
 from bioclass.evaluate.fitted import Fitted, load_fitted
-from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds, held_out_part
+from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds
 from bioclass.evaluate.judge import Answers, Calibrated, Reliability, Wishes
 from bioclass.evaluate.results import Combined, Evaluated, Evaluation, Selected
 from bioclass.evaluate.runs import evaluate_runs
@@ -30,7 +30,6 @@ __all__ = [
     "Wishes",
     "evaluate_folds",
     "evaluate_runs",
-    "held_out_part",
     "load_fitted",
     "predictions_csv",
 ]

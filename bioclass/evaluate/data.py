@@ -24,10 +24,29 @@ Rows = npt.NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Model:
-    """A run's best weights, or those of one of its snapshots, counted from 1."""
+    """A run's best weights, those of one of its snapshots (counted from 1), or the folds of a folder as one.
+
+    Attributes:
+        run: the run; the first of folds.
+        snapshot: which of its snapshots.
+        folds: the folder, for folds.
+        others: the other runs of folds.
+    """
 
     run: Run
     snapshot: int | None = None
+    folds: Path | None = None
+    others: tuple[Run, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run, or of the folds."""
+        return self.folds or self.run.path
+
+    @property
+    def name(self) -> str:
+        """The folder, and which of its snapshots."""
+        return str(self.path) if self.snapshot is None else f"snapshot {self.snapshot} of {self.path}"
 
 
 class Data:
@@ -53,6 +72,8 @@ class Data:
         run = model.run
         samples = self._read(run)
         split = run.match(samples)
+        for other in model.others:
+            other.match(samples)
         for part in self._parts:
             if not (split == part).any():
                 raise RunError(f"The run {run.path} has no {part} part.")
@@ -62,8 +83,7 @@ class Data:
         scored = {}
         for part in self._parts:
             rows = np.flatnonzero(split == part)
-            of = str(run.path) if model.snapshot is None else f"snapshot {model.snapshot} of {run.path}"
-            self._say(f"Evaluating {of} on {len(rows)} {part} images")
+            self._say(f"Evaluating {model.name} on {len(rows)} {part} images")
             groups = None if samples.groups is None else samples.groups[rows]
             probabilities = predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
             given = samples.ids[rows], samples.labels[rows], groups
@@ -84,8 +104,10 @@ class Data:
         name, _ = choose(self._device)
         set_threads(available_cores())
         from bioclass.devices import contexts
-        from bioclass.predict import Predictor
+        from bioclass.predict import MeanPredictor, Predictor
 
+        if model.others:
+            return MeanPredictor([model.run, *model.others], contexts(name)[0])
         return Predictor(model.run, contexts(name)[0], snapshot=model.snapshot)
 
     def _images(self, run: Run, samples: Samples, wanted: Rows) -> tuple[npt.NDArray[Any], Rows]:

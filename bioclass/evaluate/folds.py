@@ -16,7 +16,7 @@ from bioclass.evaluate.data import Data, Model
 from bioclass.evaluate.scored import Scored
 from bioclass.evaluate.tables import confusion_csv, predictions_csv, to_json, write
 from bioclass.metrics import Metrics, evaluate
-from bioclass.run import Folds, Run, open_folds
+from bioclass.run import Folds, Run, held_out_part, open_folds
 from bioclass.shelf import Shelf
 from bioclass.significance import Difference, compare, paired_difference
 
@@ -172,11 +172,6 @@ def evaluate_folds(
         write(model.folder, _files(model))
         models.append(model)
     return CrossValidation(models, _compare(models))
-
-
-def held_out_part(runs: Sequence[Run]) -> str:
-    """Return the part that the runs of folds held out: "fold" if there is an official test part, else "test"."""
-    return "fold" if (runs[0].split.parts == "fold").any() else "test"
 
 
 def _evaluate(folds: Folds, runs: Sequence[Run], data: Data) -> CrossValidated:

@@ -14,7 +14,7 @@ from bioclass.evaluate.fitted import save_fitted
 from bioclass.evaluate.judge import Wishes, judge
 from bioclass.evaluate.results import Evaluated, Evaluation
 from bioclass.evaluate.tables import confusion_csv, prediction_files, to_json, write
-from bioclass.run import Run, check_part, open_run
+from bioclass.run import Run, check_part, held_out_part, holds_folds, open_folds, open_run
 from bioclass.shelf import Shelf
 from bioclass.significance import compare
 
@@ -37,8 +37,11 @@ def evaluate_runs(
 ) -> Evaluation:
     """Evaluate runs on one part of their data, and write each model's folder in ``evaluation/<part>/``.
 
+    The folds of a folder are one model, the mean of their probabilities; it can be told of the official test part
+    alone, for all other images are trained on by some of them. What each held out, ``evaluate_folds`` pools.
+
     Args:
-        paths: run folders; several are also compared in pairs and combined.
+        paths: run folders, or folders of folds; several are also compared in pairs and combined.
         shelf: where adapters are found.
         root: the folder of the data; by default where the run was fitted on it.
         part: "train", "validation" or "test".
@@ -65,10 +68,11 @@ def evaluate_runs(
             f"{FITTED} are fitted on the validation part, which tells nothing of how well: evaluate test."
         )
     _refuse_twice(paths)
-    runs = [open_run(path) for path in paths]
-    for run in runs:
+    opened = [_open(path, part, fitting or snapshots) for path in paths]
+    runs = [model.run for model in opened]
+    for run in (run for model in opened for run in (model.run, *model.others)):
         run.verify()
-    models = _models(runs, snapshots)
+    models = _models(runs) if snapshots else opened
     _refuse_alone(models, out, selection)
     if fitting:
         _refuse_unvalidated(runs)
@@ -99,9 +103,26 @@ def _together(
     return result
 
 
-def _models(runs: Sequence[Run], snapshots: bool) -> list[Model]:
-    if not snapshots:
-        return [Model(run) for run in runs]
+def _open(path: Path, part: str, more: bool) -> Model:
+    """Open a run, or a folder of folds as one model; ``more`` than its figures is wanted."""
+    if not holds_folds(path):
+        return Model(open_run(path))
+    runs = open_folds(path).runs()
+    if part != "test" or held_out_part(runs) == "test":
+        raise RunError(
+            f"{path} holds folds, which trained on what others of them held out: as one model they are told of an "
+            "official test part alone. Evaluate the folder by itself, without --part: what each held out is pooled."
+        )
+    if more:
+        raise RunError(
+            f"{path} holds folds, which have no validation part and no snapshots in common: leave {FITTED} and "
+            "--snapshots out, or name one of its runs."
+        )
+    return Model(runs[0], None, path, tuple(runs[1:]))
+
+
+def _models(runs: Sequence[Run]) -> list[Model]:
+    """The snapshots of the runs."""
     for run in runs:
         if run.snapshot_count == 0:
             raise RunError(
@@ -115,10 +136,10 @@ def _evaluate(model: Model, data: Data, part: str, wishes: Wishes) -> Evaluated:
     scored = parts.pop(part)
     validation = parts.get("validation")
     reliability = judge(scored, validation, wishes)
-    folder = model.run.path / "evaluation" / part
+    folder = model.path / "evaluation" / part
     if model.snapshot is not None:
         folder /= f"snapshot-{model.snapshot:02}"
-    found = Evaluated(model.run.path, model.snapshot, scored, validation, reliability, folder)
+    found = Evaluated(model.path, model.snapshot, scored, validation, reliability, folder)
     files = {"confusion.csv": confusion_csv(scored), "metrics.json": to_json({"part": part, **found.figures()})}
     write(folder, {**prediction_files(scored, reliability), **files})
     if wishes and model.snapshot is None:

@@ -9,7 +9,7 @@ Nothing in it is a pickle, and opening it executes nothing.
 
 from bioclass.run.create import create_run, locked, refuse_existing, refuse_other_recipe
 from bioclass.run.folder import DOCUMENTS, Run, history_lines, open_run
-from bioclass.run.folds import Folds, create_folds, holds_folds, open_folds, refuse_existing_folds
+from bioclass.run.folds import Folds, create_folds, held_out_part, holds_folds, open_folds, refuse_existing_folds
 from bioclass.run.split_table import SplitTable, check_part
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "check_part",
     "create_folds",
     "create_run",
+    "held_out_part",
     "history_lines",
     "holds_folds",
     "locked",

@@ -88,6 +88,11 @@ class Folds:
         return runs
 
 
+def held_out_part(runs: Sequence[Run]) -> str:
+    """Return the part that the runs of folds held out: "fold" if there is an official test part, else "test"."""
+    return "fold" if (runs[0].split.parts == "fold").any() else "test"
+
+
 def holds_folds(path: Path) -> bool:
     """Return whether a folder is one of folds."""
     return (path / FILE).is_file()
