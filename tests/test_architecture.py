@@ -16,7 +16,18 @@ PACKAGE = Path(bioclass.__file__).parent
 # From the ground up: a room imports rooms of the floors below its own, and itself. Data never walks back.
 FLOORS = (
     ("errors",),
-    ("backend", "ensemble", "files", "geometry", "metrics", "samples", "significance", "storage", "validation"),
+    (
+        "backend",
+        "ensemble",
+        "files",
+        "fingerprints",
+        "geometry",
+        "metrics",
+        "samples",
+        "significance",
+        "storage",
+        "validation",
+    ),
     # The package itself hands out ``Samples`` to adapters.
     ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe", "reliability"),
     ("batches", "decisions", "formats", "preprocess", "split"),
