@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bioclass.fingerprints.pattern import Array, Pattern
 from bioclass.fingerprints.ridges import grid
 
-CROPPED = (0.62, 0.85)
+CROPPED = (0.55, 0.85)
 """Half the side of a picture that is cut from a print, in units of half the side of a whole one."""
 
 
@@ -39,8 +39,8 @@ def draw_contact(pattern: Pattern, size: int, cropped: bool, rng: np.random.Gene
     u, v = grid(size, half)
     u, v = u + np.float32(middle[0]), v + np.float32(middle[1])
     inside = _silhouette(u, v, rng)
-    turn = np.clip(rng.normal(0, 7), -16, 16) * np.pi / 180
-    aside, up = rng.normal(0, 0.04, 2)
+    turn = np.clip(rng.normal(0, 8), -20, 20) * np.pi / 180
+    aside, up = rng.normal(0, 0.06, 2)
     cosine, sine = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     stretch = rng.uniform(0, 0.035)
     x = cosine * u + sine * v + np.float32(aside) + smooth_noise(size, 3, stretch, rng)

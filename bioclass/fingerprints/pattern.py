@@ -33,6 +33,7 @@ Wilson, Candela and Watson, Neural network fingerprint classification, J. Artifi
 """
 NODES = 8
 """Angles at which a correction is given."""
+WAVES = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Pattern:
         loops, deltas: places (x, y) of the singular points.
         corrections: for each loop, then each delta, what is added to its angle at NODES even angles from -pi on, in
             radians.
-        arch: slope of the sinusoidal arch at the top, by how much it falls to the bottom, and the x of its middle.
+        arch: slope of the sinusoidal arch at the top, by how much it falls to the bottom, the x of its middle, and
+            half its width.
+        waves: of smooth deviations from all this: radians, waves along x and along y per picture, and phase.
         period: of the ridges, as a share of the picture's side.
     """
 
@@ -52,7 +55,8 @@ class Pattern:
     loops: Points
     deltas: Points
     corrections: tuple[tuple[float, ...], ...]
-    arch: tuple[float, float, float]
+    arch: tuple[float, float, float, float]
+    waves: tuple[tuple[float, float, float, float], ...]
     period: float
 
 
@@ -74,14 +78,18 @@ def draw_pattern(name: str, rng: np.random.Generator) -> Pattern:
     loops: Points = ()
     deltas: Points = ()
     if name == "arch":
-        arch = (rng.uniform(1.3, 2.2), rng.uniform(2.0, 2.8), rng.normal(0, 0.06))
+        arch = (rng.uniform(0.9, 2.2), rng.uniform(1.2, 2.8), rng.normal(0, 0.1), rng.uniform(0.6, 1.1))
     else:
         loops, deltas = _SINGULAR[name](rng)
-        arch = (rng.uniform(0.5, 1.1), rng.uniform(1.6, 2.4), loops[0][0])
+        arch = (rng.uniform(0.4, 1.1), rng.uniform(1.4, 2.4), loops[0][0], rng.uniform(0.8, 1.1))
     bends = [-rng.uniform(0.25, 0.6) for _ in loops] + [rng.uniform(0.0, 0.25) for _ in deltas]
-    return Pattern(
-        name, loops, deltas, tuple(_correction(bend, rng) for bend in bends), arch, rng.uniform(0.026, 0.037)
-    )
+    corrections = tuple(_correction(bend, rng) for bend in bends)
+    waves = tuple(_wave(rng) for _ in range(WAVES))
+    return Pattern(name, loops, deltas, corrections, arch, waves, rng.uniform(0.025, 0.038))
+
+
+def _wave(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    return rng.normal(0, 0.05), rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0, 2 * np.pi)
 
 
 def _correction(bend: float, rng: np.random.Generator) -> tuple[float, ...]:
@@ -91,13 +99,13 @@ def _correction(bend: float, rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def _tented_arch(rng: np.random.Generator) -> tuple[Points, Points]:
-    x, y = rng.normal(0, 0.06), rng.uniform(-0.1, 0.15)
-    return ((x, y),), ((x + rng.normal(0, 0.025), y - rng.uniform(0.25, 0.5)),)
+    x, y = rng.normal(0, 0.08), rng.uniform(-0.2, 0.25)
+    return ((x, y),), ((x + rng.uniform(-0.05, 0.05), y - rng.uniform(0.18, 0.5)),)
 
 
 def _left_loop(rng: np.random.Generator) -> tuple[Points, Points]:
-    x, y = rng.normal(0, 0.06), rng.uniform(0.0, 0.25)
-    return ((x, y),), ((x + rng.uniform(0.28, 0.6), y - rng.uniform(0.4, 0.75)),)
+    x, y = rng.normal(0, 0.08), rng.uniform(-0.1, 0.3)
+    return ((x, y),), ((x + rng.uniform(0.22, 0.65), y - rng.uniform(0.3, 0.75)),)
 
 
 def _right_loop(rng: np.random.Generator) -> tuple[Points, Points]:
@@ -108,12 +116,12 @@ def _right_loop(rng: np.random.Generator) -> tuple[Points, Points]:
 def _whorl(rng: np.random.Generator) -> tuple[Points, Points]:
     """Plain whorls, central pockets (the loops nearer) and double loops (the loops apart and aslant)."""
     kind = rng.choice(["plain", "pocket", "double"], p=[0.6, 0.2, 0.2])
-    x, y = rng.normal(0, 0.06), rng.uniform(0.1, 0.3)
+    x, y = rng.normal(0, 0.08), rng.uniform(0.05, 0.35)
     down = {"plain": (0.15, 0.35), "pocket": (0.1, 0.18), "double": (0.3, 0.45)}[kind]
     aside = rng.uniform(0.12, 0.28) * rng.choice([-1, 1]) if kind == "double" else rng.normal(0, 0.03)
     low = y - rng.uniform(*down)
-    left, right = rng.uniform(0.4, 0.62, 2)
-    drops = rng.uniform(0.3, 0.5) + rng.uniform(-0.1, 0.1, 2)
+    left, right = rng.uniform(0.38, 0.68, 2)
+    drops = rng.uniform(0.25, 0.5) + rng.uniform(-0.12, 0.12, 2)
     if kind == "pocket":
         # One delta lies nearer, as in a loop whose core closes.
         left, right = rng.permutation([rng.uniform(0.25, 0.35), rng.uniform(0.45, 0.62)])
@@ -126,6 +134,8 @@ _SINGULAR = {"tented arch": _tented_arch, "left loop": _left_loop, "right loop":
 def orientation(pattern: Pattern, x: Array, y: Array) -> Array:
     """Return the orientation of the ridges at the places (x, y), arrays of one shape, in radians modulo pi."""
     theta = _arch(pattern.arch, x, y)
+    for height, along, up, phase in pattern.waves:
+        theta += np.float32(height) * np.sin(np.float32(np.pi) * (along * x + up * y) + np.float32(phase))
     for number, (px, py) in enumerate(pattern.loops + pattern.deltas):
         angle = np.arctan2(y - np.float32(py), x - np.float32(px))
         # The arguments run from -pi; the last node is the first again.
@@ -136,10 +146,10 @@ def orientation(pattern: Pattern, x: Array, y: Array) -> Array:
     return np.mod(theta, np.float32(np.pi))
 
 
-def _arch(arch: tuple[float, float, float], x: Array, y: Array) -> Array:
-    slope, fall, middle = arch
+def _arch(arch: tuple[float, float, float, float], x: Array, y: Array) -> Array:
+    slope, fall, middle, half = arch
     steepness = np.maximum(0, slope - fall * (1 - y) / 2)
-    sine = np.sin(np.clip(x - middle, -1, 1) * np.float32(np.pi / 2))
+    sine = np.sin(np.clip((x - middle) / half, -1, 1) * np.float32(np.pi / 2))
     found: Array = np.arctan(-steepness * sine).astype(np.float32)
     return found
 

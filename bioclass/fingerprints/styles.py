@@ -19,7 +19,7 @@ SHARES = (0.45, 0.08, 0.12, 0.2, 0.15)
 def draw_picture(ridges: Array, contact: Contact, style: str, rng: np.random.Generator) -> Picture:
     """Return a picture (size, size) of ridges (size, size), from -1 in valleys to 1 on ridges, in a style."""
     is_map = style not in ("gray", "inverted")
-    pressed = _press(ridges, contact, rng, grain=0.12 if is_map else 0.35)
+    pressed = _press(ridges, contact, rng, grain=0.25 if is_map else 0.35)
     if not is_map:
         return _inked(pressed, ridges, contact, rng, inverted=style == "inverted")
     marked = (pressed > 0) & (contact.inside > 0)
