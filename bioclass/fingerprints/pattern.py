@@ -78,7 +78,8 @@ def draw_pattern(name: str, rng: np.random.Generator) -> Pattern:
     loops: Points = ()
     deltas: Points = ()
     if name == "arch":
-        arch = (rng.uniform(0.9, 2.2), rng.uniform(1.2, 2.8), rng.normal(0, 0.1), rng.uniform(0.6, 1.1))
+        slope = rng.uniform(0.9, 2.2)
+        arch = (slope, slope * rng.uniform(0.9, 1.4), rng.normal(0, 0.1), rng.uniform(0.6, 1.1))
     else:
         loops, deltas = _SINGULAR[name](rng)
         arch = (rng.uniform(0.4, 1.1), rng.uniform(1.4, 2.4), loops[0][0], rng.uniform(0.8, 1.1))
