@@ -12,7 +12,9 @@ from bioclass.fingerprints.pattern import Array, Pattern
 from bioclass.fingerprints.ridges import grid
 
 CROPPED = (0.55, 0.85)
-"""Half the side of a picture that is cut from a print, in units of half the side of a whole one."""
+"""Half the side of a picture that is cut from the middle of a print, in units of the finger."""
+WHOLE = (1.0, 1.3)
+"""The same where the whole print is shown, with more or less paper around it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Contact:
 
 def draw_contact(pattern: Pattern, size: int, cropped: bool, rng: np.random.Generator) -> Contact:
     """Draw a touch: turned by some degrees, displaced, stretched, and seldom with the whole of the finger."""
-    half, middle = 1.0, (0.0, 0.0)
+    half, middle = rng.uniform(*WHOLE), (0.0, 0.0)
     if cropped:
         half = rng.uniform(*CROPPED)
         points = np.array(pattern.loops + pattern.deltas or ((0.0, 0.0),))
@@ -49,11 +51,12 @@ def draw_contact(pattern: Pattern, size: int, cropped: bool, rng: np.random.Gene
 
 
 def _silhouette(u: Array, v: Array, rng: np.random.Generator) -> Array:
-    """An ellipse above and a blunter one below, with an uneven edge."""
-    right, left, top, bottom = rng.uniform((0.72, 0.72, 0.88, 0.9), (1.0, 1.0, 1.05, 1.25))
+    """Half an ellipse above, half of a blunter one below, the edge uneven; a rolled finger is blunt all around."""
+    right, left, top, bottom = rng.uniform((0.72, 0.72, 0.88, 0.88), (1.0, 1.0, 1.05, 1.05))
     across = np.abs(u) / np.where(u > 0, right, left).astype(np.float32)
     down = np.abs(v) / np.where(v > 0, top, bottom).astype(np.float32)
-    power = np.where(v > 0, np.float32(2.2), np.float32(3.0))
+    above, below = rng.uniform((2.0, 2.5), (3.0, 6.0))
+    power = np.where(v > 0, np.float32(above), np.float32(below))
     inside: Array = 1 - (across**power + down**power) + smooth_noise(len(u), 9, 0.06, rng)
     return inside
 

@@ -14,7 +14,7 @@ from bioclass.fingerprints.ridges import REACH, SIDE, grow_ridges
 from bioclass.fingerprints.styles import SHARES, STYLES, Picture, draw_picture
 
 SIZE = 256
-"""Pixels of a side; the ridges of a whole print are then 7 to 9 pixels apart, as they are at 500 dpi."""
+"""Pixels of a side. The ridges of a print that fills the picture are then 6 to 10 pixels apart, as at 500 dpi."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def grow_finger(name: str, seed: int, number: int) -> Finger:
 def draw_impression(finger: Finger, number: int, size: int = SIZE, style: str | None = None) -> Picture:
     """Return impression ``number`` of a finger, (size, size).
 
-    The style is drawn too, unless one of STYLES is named. A style's name does not change where and how the finger
-    touches, only whether a part of the print is cut out, which is more common among ridge maps.
+    The style is drawn too, unless one of STYLES is named. Ridge maps are more often cut from the middle of a print.
 
     Raises:
         InputError: there is no such style.

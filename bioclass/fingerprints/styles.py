@@ -35,9 +35,10 @@ def _press(ridges: Array, contact: Contact, rng: np.random.Generator, grain: flo
     """Ridges above the pressure that they need: dry fingers leave thin, broken ones, wet ones fill the valleys."""
     size = len(ridges)
     dryness = rng.uniform(-0.4, 0.4)
-    needed = smooth_noise(size, 5, 0.18, rng) + smooth_noise(size, size // 3, grain * rng.uniform(0.3, 1), rng)
+    needed = smooth_noise(size, 5, rng.uniform(0.08, 0.3), rng)
+    needed += smooth_noise(size, size // 3, grain * rng.uniform(0.3, 1), rng)
     # At the edge the finger hardly presses.
-    needed += np.float32(dryness) + np.float32(0.6) * np.exp(-contact.inside / np.float32(0.08)).clip(0, 2)
+    needed += np.float32(dryness) + np.float32(0.6) * np.exp(contact.inside.clip(-0.05) / np.float32(-0.08))
     pressed = ridges - needed
     for _ in range(rng.poisson(1.0)):
         _scratch(pressed, rng)
