@@ -19,6 +19,8 @@ from bioclass.fingerprints import (
     orientation,
 )
 from bioclass.fingerprints import generate as generating
+from bioclass.fingerprints.contact import draw_contact
+from bioclass.fingerprints.pattern import draw_pattern
 from bioclass.fingerprints.ridges import REACH, SIDE, grid
 
 
@@ -76,6 +78,22 @@ def test_a_print_follows_the_orientation_where_the_finger_touched(fingers, name,
         sure[:10], sure[-10:], sure[:, :10], sure[:, -10:] = False, False, False, False
         assert sure.mean() > 0.15
         assert np.median(apart(found, expected)[sure]) < 6
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+def test_loops_and_most_deltas_are_in_the_picture(cropped):
+    seen = {"loops": [], "deltas": []}
+    for name in CLASSES[1:]:
+        for number in range(30):
+            rng = np.random.default_rng(number)
+            pattern = draw_pattern(name, rng)
+            touch = draw_contact(pattern, 64, cropped, rng)
+            for kind, found in seen.items():
+                for x, y in getattr(pattern, kind):
+                    away = np.where(touch.inside > 0, np.hypot(touch.x - x, touch.y - y), 1)
+                    found.append(away.min() < 0.03)
+    assert np.mean(seen["loops"]) > 0.97
+    assert np.mean(seen["deltas"]) > (0.75 if cropped else 0.95)
 
 
 def test_ridges_have_an_even_period(fingers):

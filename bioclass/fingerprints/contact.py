@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bioclass.fingerprints.pattern import Array, Pattern
 from bioclass.fingerprints.ridges import grid
 
-CROPPED = (0.55, 0.85)
+CROPPED = (0.5, 0.85)
 """Half the side of a picture that is cut from the middle of a print, in units of the finger."""
 WHOLE = (1.0, 1.3)
 """The same where the whole print is shown, with more or less paper around it."""
@@ -37,7 +37,7 @@ def draw_contact(pattern: Pattern, size: int, cropped: bool, rng: np.random.Gene
     if cropped:
         half = rng.uniform(*CROPPED)
         points = np.array(pattern.loops + pattern.deltas or ((0.0, 0.0),))
-        middle = tuple(0.6 * points.mean(axis=0) + rng.normal(0, 0.04, 2))
+        middle = tuple(rng.uniform(0.3, 0.8) * points.mean(axis=0) + rng.normal(0, 0.04, 2))
     u, v = grid(size, half)
     u, v = u + np.float32(middle[0]), v + np.float32(middle[1])
     inside = _silhouette(u, v, rng)
