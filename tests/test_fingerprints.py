@@ -166,6 +166,7 @@ def test_names_with_given_frequencies():
         (lambda: draw_fingerprints(["arch"], impressions=0), "impressions must be at least 1. Got 0."),
         (lambda: draw_fingerprints(["arch"], size=8), "size must be at least 32. Got 8."),
         (lambda: draw_fingerprints(["arch"], processes=0), "processes must be at least 1. Got 0."),
+        (lambda: draw_fingerprints(["arch"], seed=-1), "seed must be at least 0. Got -1."),
         (lambda: draw_fingerprints(["arc"]), "no fingerprint class 'arc'; did you mean 'arch'?"),
         (
             lambda: draw_fingerprints(["arch", "arc"], processes=2),

@@ -65,7 +65,7 @@ def smooth_noise(size: int, cells: int, deviation: float, rng: np.random.Generat
     """Return noise (size, size) that changes over 1 / ``cells`` of the side: cubic B-splines of random weights."""
     weights = rng.standard_normal((cells + 3, cells + 3), dtype=np.float32)
     basis = _splines(size, cells)
-    # 0.48 squared is the sum of the squares of the splines, on average, in each direction.
+    # In each direction, the squares of the splines sum to 0.48 on average.
     found: Array = basis @ (weights * np.float32(deviation / 0.48)) @ basis.T
     return found
 

@@ -17,6 +17,8 @@ from bioclass.fingerprints.generate import SIZE, draw_impression, grow_finger
 from bioclass.fingerprints.pattern import check_class
 from bioclass.fingerprints.styles import Picture
 
+LEAST = {"impressions": 1, "seed": 0, "size": 32, "processes": 1, "first": 0}
+
 
 def draw_fingerprints(
     names: Sequence[str],
@@ -35,9 +37,10 @@ def draw_fingerprints(
         InputError: an unknown class, or a number that is too small.
         BioclassError: a process ended early.
     """
-    for name, value, least in (("impressions", impressions, 1), ("size", size, 32), ("processes", processes, 1)):
-        if value < least:
-            raise InputError(f"{name} must be at least {least}. Got {value}.")
+    given = {"impressions": impressions, "seed": seed, "size": size, "processes": processes, "first": first}
+    for argument, least in LEAST.items():
+        if given[argument] < least:
+            raise InputError(f"{argument} must be at least {least}. Got {given[argument]}.")
     for name in names:
         check_class(name)
     if processes == 1 or len(names) < 2:
