@@ -2,11 +2,12 @@
 
 ``runs`` is the way through, ``folds`` that of a cross-validation. ``data`` reads images and scores them,
 ``ensembles`` combines the models, ``judge`` tells how far their answers can be relied on, ``results`` holds what is
-found, ``tables`` writes it, and ``fitted`` keeps for new images what was fitted.
+found, ``tables`` writes it, ``decisions`` says yes or no, and ``fitted`` keeps for new images what was fitted.
 """
 
 from __future__ import annotations
 
+from bioclass.evaluate.decisions import Decisions, Question, decide_by
 from bioclass.evaluate.fitted import Fitted, load_fitted
 from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds
 from bioclass.evaluate.judge import Answers, Calibrated, Reliability, Wishes
@@ -21,13 +22,16 @@ __all__ = [
     "Combined",
     "CrossValidated",
     "CrossValidation",
+    "Decisions",
     "Evaluated",
     "Evaluation",
     "Fitted",
+    "Question",
     "Reliability",
     "Scored",
     "Selected",
     "Wishes",
+    "decide_by",
     "evaluate_folds",
     "evaluate_runs",
     "load_fitted",

@@ -54,7 +54,7 @@ def predictions_csv(scored: Scored, columns: Mapping[str, Sequence[Any]] | None 
     rows = zip(
         scored.ids, scored.labels, scored.predicted, scored.probabilities.tolist(), *more.values(), strict=True
     )
-    return _csv(
+    return table_csv(
         ["id", "true", "predicted", *(f"p_{name}" for name in classes), *more],
         ([name, classes[label], classes[choice], *row, *rest] for name, label, choice, row, *rest in rows),
     )
@@ -63,7 +63,7 @@ def predictions_csv(scored: Scored, columns: Mapping[str, Sequence[Any]] | None 
 def confusion_csv(scored: Scored) -> str:
     """Return the confusion matrix, a row for each true class."""
     rows = zip(scored.classes, scored.metrics.confusion.tolist(), strict=True)
-    return _csv(["true \\ predicted", *scored.classes], ([name, *row] for name, row in rows))
+    return table_csv(["true \\ predicted", *scored.classes], ([name, *row] for name, row in rows))
 
 
 def set_names(
@@ -92,7 +92,7 @@ def _answers_csv(answers: Answers) -> str:
         *(map(joined, sets) for sets in names),
         strict=True,
     )
-    return _csv(["id", "true", "predicted", "probability", "answered", *map(column, RULES)], rows)
+    return table_csv(["id", "true", "predicted", "probability", "answered", *map(column, RULES)], rows)
 
 
 def column(rule: Rule) -> str:
@@ -103,10 +103,11 @@ def column(rule: Rule) -> str:
 def _risk_coverage_csv(answers: Answers) -> str:
     curve = answers.curve
     rows = zip(curve.thresholds.tolist(), curve.coverage.tolist(), (1 - curve.risk).tolist(), strict=True)
-    return _csv(["least_probability", "answered", "accuracy"], rows)
+    return table_csv(["least_probability", "answered", "accuracy"], rows)
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table_csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
