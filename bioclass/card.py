@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from bioclass.errors import CardError
+from bioclass.errors import CardError, did_you_mean
 from bioclass.validation import Strict, read_toml, validate
 
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as problem:
+        raise ValueError(f"{pattern!r} is not a regular expression: {problem}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -18,10 +29,24 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
 class ImageFolder(Strict):
-    """One folder a class, or, with ``parts``, ``train/``, ``test/`` (and ``validation/``) above them."""
+    """One folder a class, or, with ``parts``, ``train/``, ``test/`` (and ``validation/``) above them.
+
+    The patterns are regular expressions for the whole path of an image from the folder above the class folders,
+    with "/", as in ``normal_columnar/1-2-001.bmp``.
+    """
 
     name: Literal["folder"] = "folder"
     parts: bool = False
+    folders: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
+    """The folders of a class where they are not one of its own name; several are merged."""
+    ignore: Pattern = ""
+    """Images that are no samples, such as masks beside them."""
+    match: Pattern = ""
+    """What all other images are called. Its named parts, joined by "/", are the group of an image."""
+
+    def folders_of(self, label: str) -> tuple[str, ...]:
+        """Return the folders of a class."""
+        return self.folders.get(label, (label,))
 
 
 class Table(Strict):
@@ -61,6 +86,10 @@ class Idx(Strict):
     name: Literal["idx"] = "idx"
     images: dict[Part, str]
     labels: dict[Part, str]
+    transpose: bool = False
+    """Images were stored column by column, (N, W, H), as EMNIST's are."""
+    first_label: int = 0
+    """The label of the first class."""
 
 
 Format = Annotated[ImageFolder | Table | Npz | Idx, Field(discriminator="name")]
@@ -132,6 +161,8 @@ class Card(Strict):
             raise ValueError(f"classes must differ. Got twice: {', '.join(twice)}")
         if self.format is not None and self.adapter is not None:
             raise ValueError("give a format or an adapter, not both")
+        if isinstance(self.format, ImageFolder):
+            _check_folders(self.format, names)
         return self
 
     @property
@@ -142,6 +173,19 @@ class Card(Strict):
     def to_toml(self) -> str:
         """Return the card as TOML."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _check_folders(layout: ImageFolder, classes: list[str]) -> None:
+    for label in layout.folders:
+        if label not in classes:
+            raise ValueError(f"format.folders names {label!r}, which is no class{did_you_mean(label, classes)}")
+    owner: dict[str, str] = {}
+    for label in classes:
+        for folder in layout.folders_of(label):
+            if "/" in folder or "\\" in folder or folder in ("", ".", ".."):
+                raise ValueError(f"format.folders are names of folders, not paths. Got {folder!r} for {label!r}")
+            if owner.setdefault(folder, label) != label:
+                raise ValueError(f"the folder {folder!r} belongs to two classes, {owner[folder]!r} and {label!r}")
 
 
 def load_card(path: Path) -> Card:

@@ -37,9 +37,14 @@ def mistakes(load):
 def test_shipped_cards(path):
     card = load_card(path)
     assert card.name == path.stem
-    assert card.title and card.summary and card.licence and card.citation and card.homepage.startswith("http")
-    assert card.counts
-    assert card.format is not None or path.with_suffix(".py").is_file()
+    assert card.title and card.summary and card.notes
+    # What is not known for sure is left out, and a note says so.
+    said = " ".join(card.notes)
+    own = path.stem == "fingers"  # a pattern for a user's own images
+    assert own or (card.citation and card.homepage.startswith("http"))
+    assert own or card.licence or "licence" in said
+    assert own or card.counts or "does not count" in said
+    assert card.format is not None or path.with_name(f"{card.adapter or card.name}.py").is_file()
     assert bool(card.mirrors) == bool(card.files)
 
 
@@ -54,11 +59,19 @@ def test_classes_by_name_or_with_a_title(load):
     [
         ("{ name = 'folder' }", ImageFolder()),
         ("{ name = 'folder', parts = true }", ImageFolder(parts=True)),
+        (
+            "{ name = 'folder', folders = { cat = ['c', 'k'] }, ignore = '.*-d', match = '(?P<id>.*)' }",
+            ImageFolder(folders={"cat": ("c", "k")}, ignore=".*-d", match="(?P<id>.*)"),
+        ),
         ("{ name = 'table', file = 'a.tsv', group = 'slide' }", Table(file="a.tsv", group="slide")),
         ("{ name = 'npz', images = '{part}_images' }", Npz(images="{part}_images")),
         (
             "{ name = 'idx', images = { train = 'a' }, labels = { train = 'b' } }",
             Idx(images={"train": "a"}, labels={"train": "b"}),
+        ),
+        (
+            "{ name = 'idx', images = { test = 'a' }, labels = { test = 'b' }, transpose = true, first_label = 1 }",
+            Idx(images={"test": "a"}, labels={"test": "b"}, transpose=True, first_label=1),
         ),
     ],
 )
@@ -96,6 +109,14 @@ def test_toml_round_trip(path, load):
         (BASE + "mirrors = 'http://x'\n", "mirrors must be an array. Got 'http://x'"),
         (BASE + f"files = [{{ name = 'a', sha256 = '{DIGEST[1:]}' }}]\n", "files[0].sha256 must match pattern"),
         (BASE + f"files = [{{ name = '../a', sha256 = '{DIGEST}' }}]\n", "files[0].name: a file is named from the"),
+        (BASE + "format = { name = 'folder', match = '(' }\n", "format.match: '(' is not a regular expression"),
+        (BASE + "format = { name = 'folder', folders = { cats = ['a'] } }\n", "'cats', which is no class; did you"),
+        (BASE + "format = { name = 'folder', folders = { cat = ['dog'] } }\n", "'dog' belongs to two classes"),
+        (BASE + "format = { name = 'folder', folders = { cat = ['../x'] } }\n", "not paths. Got '../x'"),
+        (
+            BASE + "format = { name = 'folder', folders = { cat = [] } }\n",
+            "format.folders.cat must have at least",
+        ),
         (BASE + "adapter = 'a'\nformat = { name = 'folder' }\n", "give a format or an adapter, not both"),
         (BASE + "adapter = '../evil'\n", "adapter must match pattern"),
         ('name = "a/b"\ntitle = "A"\nclasses = ["a", "b"]\n', "name must match pattern"),

@@ -86,6 +86,45 @@ def test_unknown_parts(tmp_path):
     refused(card(ImageFolder(parts=True)), tmp_path, "no folder 'train'")
 
 
+def test_folders_of_other_names_are_merged(tmp_path):
+    for name in ("tabby/1.png", "manx/2.png", "dog/3.png"):
+        draw(tmp_path / name)
+    dataset = card(ImageFolder(folders={"cat": ("tabby", "manx")}))
+    samples = read_format(dataset, tmp_path)
+    assert samples.ids.tolist() == ["tabby/1.png", "manx/2.png", "dog/3.png"]
+    assert samples.labels.tolist() == ["cat", "cat", "dog"]
+    assert samples.groups is None
+    draw(tmp_path / "cat/4.png")
+    refused(dataset, tmp_path, "'cat'", "is not a class", "rename it")
+    (tmp_path / "cat/4.png").unlink()
+    (tmp_path / "cat").rmdir()
+    (tmp_path / "manx").rename(tmp_path / "mnx")
+    refused(dataset, tmp_path, "'mnx'", "did you mean 'manx'?")
+    refused(dataset, tmp_path / "nowhere", "tabby, manx, dog")
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_groups_from_the_names_of_files(tmp_path, parts):
+    above = "train/" if parts else ""
+    for name in ("cat/7-a.png", "cat/7-b.png", "cat/7-b-mask.png", "dog/sub/7-c.PNG"):
+        draw(tmp_path / above / name)
+    layout = ImageFolder(parts=parts, ignore=".*-mask.png", match=r"(?:.*/)?(?P<photo>\d+)-\w[.](?i:png)")
+    samples = read_format(card(layout), tmp_path)
+    assert samples.ids.tolist() == [above + name for name in ("cat/7-a.png", "cat/7-b.png", "dog/sub/7-c.PNG")]
+    assert samples.groups.tolist() == ["7", "7", "7"]
+    within = layout.model_copy(update={"match": r"(?P<breed>\w+)/(?:.*/)?(?P<photo>\d+)-.*"})
+    assert read_format(card(within), tmp_path).groups.tolist() == ["cat/7", "cat/7", "dog/7"]
+
+
+def test_names_of_files_that_do_not_match(tmp_path):
+    for name in ("cat/7-a.png", "dog/new one.png"):
+        draw(tmp_path / name)
+    layout = ImageFolder(match=r".*/(?P<photo>\d+)-.*")
+    message = refused(card(layout, group="photo"), tmp_path, "dog/new one.png", "its photo is unknown", "rename it")
+    assert "\n" not in message
+    refused(card(ImageFolder(ignore="dog/.*")), tmp_path, "dog holds no images")
+
+
 # Table
 
 
@@ -388,6 +427,31 @@ def test_idx_truncated_gz(tmp_path):
 def test_idx_card_with_unequal_parts(tmp_path):
     layout = Idx(images={"train": "a"}, labels={"train": "a", "test": "b"})
     refused(card(layout), tmp_path, "same parts", error=CardError)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("limit", ["0", "1000"])
+def test_idx_stored_by_columns_and_counted_from_one(tmp_path, monkeypatch, limit, packed):
+    monkeypatch.setenv("BIOCLASS_MEMORY_LIMIT", limit)
+    monkeypatch.setenv("BIOCLASS_CACHE", str(tmp_path / "cache"))
+    arrays = write_idx(tmp_path, packed=packed)
+    for name in ("a-labels", "b-labels"):
+        content = idx_bytes(arrays[name] + 1)
+        (tmp_path / f"{name}{'.gz' if packed else ''}").write_bytes(gzip.compress(content) if packed else content)
+    layout = IDX.model_copy(update={"transpose": True, "first_label": 1})
+    samples = read_format(card(layout), tmp_path).checked(["cat", "dog"])
+    stored = np.concatenate([arrays["a-images"], arrays["b-images"]])
+    assert samples.images.shape == (8, 6, 4, 1) and samples.images.flags.c_contiguous
+    assert isinstance(samples.images, np.memmap) == (limit == "0")
+    np.testing.assert_array_equal(samples.images[..., 0], stored.transpose(0, 2, 1))
+    np.testing.assert_array_equal(samples.labels, np.concatenate([arrays["a-labels"], arrays["b-labels"]]))
+
+
+def test_idx_labels_below_the_first(tmp_path):
+    write_idx(tmp_path)
+    layout = IDX.model_copy(update={"first_label": 1})
+    refused(card(layout), tmp_path, "start at 1", "Got 0")
+    refused(card(IDX, ("cat", "dog", "cow")).model_copy(update={"format": layout}), tmp_path, "start at 1")
 
 
 @pytest.mark.real_data

@@ -57,7 +57,7 @@ def show(name: Name, root: Root = None, path: Paths = None, as_json: Json = Fals
         counts = _counts(card, load_samples(card, place, shelf))
     except DatasetError as error:
         # Without the files the card is still worth reading; asked for a root, the problem is the answer.
-        if named is not None or not (missing_files(card, place) or card.format):
+        if named is not None or not (missing_files(card, place) or card.format or not place.is_dir()):
             raise
         problem = str(error)
     if as_json:
@@ -99,8 +99,15 @@ def _counts(card: Card, samples: Samples) -> dict[str, dict[str, int]]:
 
 def _facts(card: Card) -> dict[str, Any]:
     """What the card says, without the fields that it leaves out."""
-    document = card.model_dump(mode="json", exclude_none=True)
-    return {key: value for key, value in document.items() if value or key == "synthetic"}
+    facts: dict[str, Any] = _filled(card.model_dump(mode="json", exclude_none=True))
+    return facts
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        pairs = ((key, _filled(item)) for key, item in value.items())
+        return {key: item for key, item in pairs if item not in ("", [], {})}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
 
 
 def _print_card(card: Card) -> None:

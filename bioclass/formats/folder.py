@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,33 +19,58 @@ def read_folder(card: Card, layout: ImageFolder, root: Path) -> Samples:
     """Return the paths of all images below the class folders, by class and then by name; ids are the paths.
 
     Raises:
-        DatasetError: folders that do not match the card's classes or parts, or that hold no images.
+        DatasetError: folders that do not match the card's classes or parts, or that hold no images; images that
+            are not called as the card says.
     """
+    wanted = [folder for name in card.class_names for folder in layout.folders_of(name)]
     if not root.is_dir():
-        raise missing_files(card, root, [f"a folder of images for each of {', '.join(card.class_names)}"])
+        raise missing_files(card, root, [f"a folder of images for each of {', '.join(wanted)}"])
     parts = _parts(root) if layout.parts else [""]
     paths: list[Path] = []
     labels: list[str] = []
+    groups: list[str] = []
     official: list[str] = []
     for part in parts:
         above = root / part
-        _match(_folders(above), card.class_names, above, card)
+        _match(_folders(above), wanted, above, card)
         for name in card.class_names:
-            found = find_images(above / name)
-            if not found:
-                raise DatasetError(
-                    f"{above / name} holds no images: put the images of the class {name!r} there "
-                    f"({', '.join(sorted(SUFFIXES))})."
-                )
+            found = [path for folder in layout.folders_of(name) for path in _images(above / folder, layout, name)]
             paths += found
             labels += [name] * len(found)
             official += [part] * len(found)
+            groups += [_group(path, layout, above, card) for path in found] if layout.match else []
     return Samples(
         images=paths,
         labels=np.array(labels),
         ids=np.array([path.relative_to(root).as_posix() for path in paths]),
+        groups=np.array(groups) if re.compile(layout.match).groupindex else None,
         parts=np.array(official) if layout.parts else None,
     )
+
+
+def _images(folder: Path, layout: ImageFolder, name: str) -> list[Path]:
+    """The images of one class folder, without those that the card ignores."""
+    found = find_images(folder)
+    if layout.ignore:
+        ignored = re.compile(layout.ignore)
+        found = [path for path in found if not ignored.fullmatch(path.relative_to(folder.parent).as_posix())]
+    if not found:
+        raise DatasetError(
+            f"{folder} holds no images: put the images of the class {name!r} there ({', '.join(sorted(SUFFIXES))})."
+        )
+    return found
+
+
+def _group(path: Path, layout: ImageFolder, above: Path, card: Card) -> str:
+    text = path.relative_to(above).as_posix()
+    match = re.fullmatch(layout.match, text)
+    if match is None:
+        raise DatasetError(
+            f"{path} is not called as the card of {card.name!r} says ({layout.match}), so its "
+            f"{card.group or 'name'} is unknown: rename it, move it away, or change format.match in a card of your "
+            "own."
+        )
+    return "/".join(value or "" for value in match.groupdict().values())
 
 
 def _parts(root: Path) -> list[str]:
@@ -70,7 +96,7 @@ def _folders(above: Path) -> list[str]:
     )
 
 
-def _match(found: Sequence[str], classes: Sequence[str], above: Path, card: Card) -> None:
+def _match(found: Sequence[str], wanted: Sequence[str], above: Path, card: Card) -> None:
     by_case: dict[str, str] = {}
     for name in found:
         other = by_case.setdefault(name.casefold(), name)
@@ -80,12 +106,12 @@ def _match(found: Sequence[str], classes: Sequence[str], above: Path, card: Card
                 "for one: merge or rename them."
             )
     for name in found:
-        if name not in classes:
+        if name not in wanted:
             raise DatasetError(
                 f"The folder {name!r} of {above} is not a class of the card of {card.name!r}"
-                f"{did_you_mean(name, classes)}: rename it, move it away, or add the class to a card of your own."
+                f"{did_you_mean(name, wanted)}: rename it, move it away, or add the class to a card of your own."
             )
-    missing = [name for name in classes if name not in found]
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise DatasetError(
             f"{above} lacks a folder for {', '.join(map(repr, missing))}: {card.name!r} wants one a class."

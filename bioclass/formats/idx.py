@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 # Deflate never packs more than 1032 to 1, so a header that claims more is damaged.
 _MOST_PACKED = 1032
+_PIECE = 4096
+"""Images that are transposed at a time."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,12 @@ def read_idx(card: Card, layout: Idx, root: Path) -> Samples:
     for part in parts:
         _check_pair(images[part], labels[part])
     pixels = _read(card, [images[part] for part in parts])
+    if layout.transpose:
+        pixels = _transposed(pixels)
     counts = [labels[part].shape[0] for part in parts]
     return Samples(
         images=pixels,
-        labels=_read(card, [labels[part] for part in parts]),
+        labels=_from_zero(_read(card, [labels[part] for part in parts]), layout.first_label, card),
         ids=np.array([f"{part}/{i:05d}" for part, n in zip(parts, counts, strict=True) for i in range(n)]),
         parts=np.repeat(np.array(parts), counts),
     )
@@ -164,6 +168,27 @@ def _fill(card: Card, file: _File, out: Array) -> None:
             file.path, f"its header says {file.shape}, but the content is {'longer' if rest else 'shorter'}"
         )
     check_digest(card, file.path, digest.hexdigest())
+
+
+def _transposed(images: Array) -> Array:
+    """Turn (N, W, H) or (N, W, H, C) to (N, H, W) or (N, H, W, C), contiguous and in pieces."""
+    count, width, height = images.shape[:3]
+    out = allocate((count, height, width, *images.shape[3:]), images.dtype)
+    for start in range(0, count, _PIECE):
+        out[start : start + _PIECE] = images[start : start + _PIECE].swapaxes(1, 2)
+    return out
+
+
+def _from_zero(labels: Array, first: int, card: Card) -> Array:
+    if first == 0:
+        return labels
+    below = np.flatnonzero(labels < first)
+    if len(below):
+        raise DatasetError(
+            f"The labels of {card.name!r} start at {first}, as its card says (format.first_label). "
+            f"Got {labels[below[0]]} ({len(below)} such label(s))."
+        )
+    return labels.astype(np.int64) - first
 
 
 def _native(out: Array) -> Array:
