@@ -112,7 +112,13 @@ def test_images_that_differ_in_size(tmp_path):
 def test_mixed_channels_and_types_name_two_files(tmp_path):
     images = [pixels(6, 7), pixels(6, 7), pixels(6, 7, 3)]
     refused(
-        checked(save(tmp_path, images)), Preprocess(), card(), "000.png", "002.png", "1 channel(s)", "3 of uint8"
+        checked(save(tmp_path, images)),
+        Preprocess(),
+        card(),
+        "000.png",
+        "002.png",
+        "1 channel(s)",
+        "3 channel(s) (RGB) of uint8",
     )
     images = [pixels(6, 7), pixels(6, 7, dtype=np.uint16)]
     refused(checked(save(tmp_path, images)), Preprocess(size=(2, 2)), card(), "000.png", "001.png", "uint16")

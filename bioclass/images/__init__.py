@@ -15,7 +15,7 @@ from bioclass.images.pixels import LIMIT_MEGAPIXELS, check_size
 from bioclass.images.tiff import read_tiff
 from bioclass.storage import npy_header
 
-__all__ = ["LIMIT_MEGAPIXELS", "SUFFIXES", "find_images", "read_image", "to_channels"]
+__all__ = ["LIMIT_MEGAPIXELS", "SUFFIXES", "channels_of", "find_images", "read_image", "to_channels"]
 
 Array = npt.NDArray[Any]
 
@@ -64,6 +64,11 @@ def read_image(path: Path) -> Array:
     return np.ascontiguousarray(_stored(pixels if pixels.ndim == 3 else pixels[..., None], path))
 
 
+def channels_of(image_channels: int) -> str:
+    """Return a number of channels as messages show it, such as "4 channel(s) (RGB, alpha)"."""
+    return f"{image_channels} channel(s){_KINDS.get(image_channels, '')}"
+
+
 def to_channels(image: Array, channels: int, path: Path) -> Array:
     """Return the image (H, W, C) with the channels that a model expects.
 
@@ -78,7 +83,7 @@ def to_channels(image: Array, channels: int, path: Path) -> Array:
     if channels == 1 and found == 3 and not np.any(image != image[..., :1]):
         return image[..., :1]
     raise ImageError(
-        f"{path} has {found} channel(s){_KINDS.get(found, '')}, but {channels}{_KINDS.get(channels, '')} "
+        f"{path} has {channels_of(found)}, but {channels}{_KINDS.get(channels, '')} "
         "are expected: convert the file, or leave it out."
     )
 

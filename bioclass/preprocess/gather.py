@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bioclass.card import Card
 from bioclass.errors import DatasetError, ImageError
-from bioclass.images import read_image, to_channels
+from bioclass.images import channels_of, read_image, to_channels
 from bioclass.preprocess.plan import Input, Plan, check_pixels, chunks, pixel_problem
 from bioclass.preprocess.resize import by, resized
 from bioclass.recipe import Preprocess
@@ -180,12 +180,14 @@ def _refuse_unusable(problems: Sequence[str], n: int) -> None:
 
 
 def _refuse_mixed(paths: Sequence[Path], found: Sequence[_Read]) -> None:
+    first = found[0]
     for path, read in zip(paths, found, strict=True):
-        if (read.shape[2], read.dtype) != (found[0].shape[2], found[0].dtype):
+        if (read.shape[2], read.dtype) != (first.shape[2], first.dtype):
+            gray = {read.shape[2], first.shape[2]} == {1, 3}
             raise DatasetError(
-                f"The images differ in channels or type: {paths[0]} has {found[0].shape[2]} channel(s) of "
-                f"{found[0].dtype}, {path} has {read.shape[2]} of {read.dtype}: convert them to be alike, or set "
-                "channels = 1 in the card where gray images are stored as RGB."
+                f"The images differ in channels or type: {paths[0]} has {channels_of(first.shape[2])} of "
+                f"{first.dtype}, {path} has {channels_of(read.shape[2])} of {read.dtype}: convert them to be alike"
+                f"{', or set channels = 1 in the card where gray images are stored as RGB' if gray else ''}."
             )
 
 
