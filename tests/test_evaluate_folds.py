@@ -89,9 +89,11 @@ def test_pooled_as_by_hand(home, slides):
     shares = [row["accuracy"] for row in found["by_fold"]]
     assert found["accuracy"]["value"] == pytest.approx(np.mean([row["predicted"] == row["true"] for row in table]))
     assert found["over_folds"]["accuracy"]["mean"] == pytest.approx(np.mean(shares))
-    assert found["over_folds"]["accuracy"]["sd"] == pytest.approx(np.std(shares, ddof=1))
+    assert found["over_folds"]["accuracy"]["deviation"] == pytest.approx(np.std(shares, ddof=1))
     assert (found["n"], found["images"], found["groups"], found["part"]) == (96, 96, 24, "test")
     assert json.loads((slides / "evaluation/test/metrics.json").read_text()) == found
+    [listed] = [row for row in json.loads(run_cli("runs", home, "--json").out) if row["run"] == str(slides)]
+    assert listed["accuracy"] == found["accuracy"] and listed["state"] == "3 of 3 folds finished"
     assert "benign" in (slides / "evaluation/test/confusion.csv").read_text()
 
 
@@ -125,7 +127,7 @@ def test_what_is_printed(home, slides, repeated):
     result = run_cli("evaluate", slides, "--path", home)
     assert result.status == 0, result.err
     assert f"{slides}, 3 folds pooled: 96 images in 24 groups, with 95 % intervals" in result.out
-    assert "Over the folds" in result.out and f"Files: {slides / 'evaluation' / 'test'}" in result.out
+    assert "Each fold alone" in result.out and f"Files: {slides / 'evaluation' / 'test'}" in result.out
     result = run_cli("evaluate", repeated, "--path", home)
     assert "4 folds pooled: 96 images, each tested 2 times, with" in result.out
 

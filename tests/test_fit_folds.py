@@ -107,6 +107,8 @@ def test_folds_that_are_not_trained_to_the_end_are_named(home, tmp_path):
     folds = open_folds(fit_folds(home / "tiny.toml", tmp_path / "half", "split.folds=4", only=[1, 2]))
     with pytest.raises(RunError, match=r"2 of the 4 folds in .* \(fold-0, fold-3\): .* --resume"):
         folds.runs()
+    [listed] = json.loads(run_cli("runs", tmp_path, "--json").out)
+    assert listed["state"] == "2 of 4 folds finished" and listed["accuracy"] is None
     with pytest.raises(RecipeError, match=r"split\.folds: 4 in the run, 5 now"):
         reopen_folds(load_recipe(home / "tiny.toml", ["split.folds=5"]), folds.path)
 

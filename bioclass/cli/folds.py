@@ -9,13 +9,23 @@ from bioclass.cli.tables import Cell, Two, print_table
 from bioclass.errors import BioclassError, RunError, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bioclass.evaluate import CrossValidated, CrossValidation
     from bioclass.fit.session import Request
     from bioclass.run import Folds
     from bioclass.shelf import Shelf
+
+
+FIGURES: dict[str, tuple[Cell, int, int]] = {
+    "accuracy": (Two("accuracy", "%"), 100, 2),
+    "balanced_accuracy": (Two("balanced", "%"), 100, 2),
+    "macro_f1": (Two("macro F1", "%"), 100, 2),
+    "mcc": ("MCC", 1, 4),
+    "log_loss": ("log loss", 1, 4),
+}
+"""How the figures of a fold are written: the head of their column, a factor, and the digits."""
 
 
 def fit_folds(request: Request, shelf: Shelf, jobs: int | None, as_json: bool) -> None:
@@ -129,21 +139,22 @@ def _print_pooled(model: CrossValidated) -> None:
     often = f", each tested {repeats} times" if repeats > 1 else ""
     counted = f"{model.images} images{grouped}{often}"
     print_metrics(f"{model.name}, {len(model.by_fold)} folds pooled", model.metrics, counted)
-    words = {
-        "accuracy": ("accuracy %", 100, 2),
-        "balanced_accuracy": ("balanced accuracy %", 100, 2),
-        "macro_f1": ("macro F1 %", 100, 2),
-        "mcc": ("Matthews correlation", 1, 4),
-        "log_loss": ("log loss", 1, 4),
-    }
-    rows: list[list[Cell]] = []
-    for key, figures in model.over_folds().items():
-        label, scale, digits = words[key]
-        values = figures.values()
-        rows.append([label, *("-" if value is None else f"{scale * value:.{digits}f}" for value in values)])
     print()
-    print_table("Over the folds", ["each fold alone", "mean", "deviation", "least", "largest"], rows)
+    rows: list[list[Cell]] = [
+        [run if fold.group is None else f"{run}: {fold.group}", str(n), *_cells(figures)]
+        for run, fold, n, figures in model.rows()
+    ]
+    over = model.over_folds()
+    rows += [[name, "", *_cells({key: over[key][name] for key in over})] for name in ("mean", "deviation")]
+    heads: list[Cell] = [head for head, _, _ in FIGURES.values()]
+    print_table("Each fold alone", ["fold", "images", *heads], rows)
     print(f"\nFiles: {model.folder}\n")
+
+
+def _cells(figures: Mapping[str, float | None]) -> list[str]:
+    """The figures of a fold, or over folds, as a row has them."""
+    values = [(figures[key], scale, digits) for key, (_, scale, digits) in FIGURES.items()]
+    return ["-" if value is None else f"{scale * value:.{digits}f}" for value, scale, digits in values]
 
 
 def _print_comparisons(result: CrossValidation) -> None:

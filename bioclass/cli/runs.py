@@ -20,15 +20,16 @@ def runs(
 ) -> None:
     """List the runs in a folder, with their state and, where they were evaluated, their test accuracy."""
     from bioclass.errors import InputError, RunError
+    from bioclass.run import holds_folds
 
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Fit something first, or name the folder of your runs.")
     found = []
     for path in sorted(folder.iterdir()):
-        if not (path / "manifest.json").is_file():
+        if not (holds_folds(path) or (path / "manifest.json").is_file()):
             continue
         try:
-            found.append(_describe(path))
+            found.append(_describe_folds(path) if holds_folds(path) else _describe(path))
         except RunError as problem:
             say(f"bioclass: {problem}")
     if as_json:
@@ -58,6 +59,23 @@ def _describe(path: Path) -> dict[str, Any]:
         "seed": run.recipe.seed,
         "state": state,
         "accuracy": _read_accuracy(path / "evaluation" / "test" / "metrics.json"),
+    }
+
+
+def _describe_folds(path: Path) -> dict[str, Any]:
+    """A folder of folds, with the accuracy of what they held out, pooled."""
+    from bioclass.run import held_out_part, open_folds
+
+    folds = open_folds(path)
+    runs = folds.finished()
+    part = held_out_part(runs) if runs else "test"
+    return {
+        "run": str(path),
+        "dataset": runs[0].card.name if runs else folds.recipe.dataset,
+        "network": folds.recipe.network.name,
+        "seed": folds.recipe.seed,
+        "state": f"{len(runs)} of {len(folds.folds)} folds finished",
+        "accuracy": _read_accuracy(path / "evaluation" / part / "metrics.json"),
     }
 
 

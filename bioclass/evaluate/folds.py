@@ -19,6 +19,7 @@ from bioclass.metrics import Metrics, evaluate
 from bioclass.run import Folds, Run, held_out_part, open_folds
 from bioclass.shelf import Shelf
 from bioclass.significance import Difference, compare, paired_difference
+from bioclass.split import Fold
 
 BY_FOLD = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss")
 
@@ -26,6 +27,9 @@ BY_FOLD = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss")
 @dataclass(frozen=True, eq=False)
 class CrossValidated:
     """One folder of folds, judged by the M = R N images that its folds held out; each of N is in every repeat.
+
+    AUC, log loss and calibration error are of the probabilities of several networks together: where these are not
+    alike in scale, the pooled AUC can be less than theirs alone (Forman and Scholz 2010, SIGKDD Explorations 12:49-57).
 
     Attributes:
         folds: the folder.
@@ -69,6 +73,11 @@ class CrossValidated:
         share: npt.NDArray[np.float64] = self.scored.right.reshape(self.folds.repeats, -1).mean(axis=0)
         return share
 
+    def rows(self) -> list[tuple[str, Fold, int, dict[str, float | None]]]:
+        """Return, fold by fold, the name of its run, which fold it is, its number of images, and its figures."""
+        sizes = np.bincount(self.fold).tolist()
+        return list(zip(self.folds.names, self.folds.folds, sizes, self.by_fold, strict=True))
+
     def over_folds(self) -> dict[str, dict[str, float | None]]:
         """Return mean, standard deviation, least and largest of each figure over the folds that define it.
 
@@ -81,12 +90,11 @@ class CrossValidated:
             deviation = float(values.std(ddof=1)) if len(values) > 1 else None
             ends = (float(values.min()), float(values.max())) if len(values) else (None, None)
             mean = float(values.mean()) if len(values) else None
-            found[name] = {"mean": mean, "sd": deviation, "min": ends[0], "max": ends[1]}
+            found[name] = {"mean": mean, "deviation": deviation, "min": ends[0], "max": ends[1]}
         return found
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything JSON-ready."""
-        rows = zip(self.folds.names, self.folds.folds, np.bincount(self.fold), self.by_fold, strict=True)
         return {
             "folds": self.name,
             "part": self.part,
@@ -95,8 +103,8 @@ class CrossValidated:
             **self.metrics.as_dict(),
             "over_folds": self.over_folds(),
             "by_fold": [
-                {"run": name, "repeat": fold.repeat, "group": fold.group, "n": int(n), **figures}
-                for name, fold, n, figures in rows
+                {"run": name, "repeat": fold.repeat, "group": fold.group, "n": n, **figures}
+                for name, fold, n, figures in self.rows()
             ],
         }
 

@@ -61,22 +61,25 @@ class Folds:
         split = self.recipe.split.model_copy(update={"fold": number})
         return self.recipe.model_copy(update={"split": split})
 
+    def finished(self) -> list[Run]:
+        """Open the runs that are trained to the end; RunError where one is damaged."""
+        there = [self.path / name for name in self.names if (self.path / name / "manifest.json").is_file()]
+        runs = [open_run(path) for path in there]
+        return [run for run in runs if (last := run.last()) is not None and last.state.get("finished")]
+
     def runs(self) -> list[Run]:
         """Open every run, in the order of ``folds``.
 
         Raises:
             RunError: a fold is missing or not finished, is damaged, or is of another recipe.
         """
-        paths = [self.path / name for name in self.names]
-        there = [path for path in paths if (path / "manifest.json").is_file()]
-        runs = [open_run(path) for path in there]
-        done = [run for run in runs if (last := run.last()) is not None and last.state.get("finished")]
-        if len(done) < len(paths):
-            finished = {run.path for run in done}
-            missing = [path.name for path in paths if path not in finished]
+        runs = self.finished()
+        done = {run.path.name for run in runs}
+        if len(done) < len(self.names):
+            missing = [name for name in self.names if name not in done]
             more = " and more" if len(missing) > 5 else ""
             raise RunError(
-                f"{len(missing)} of the {len(paths)} folds in {self.path} are not trained to the end "
+                f"{len(missing)} of the {len(self.names)} folds in {self.path} are not trained to the end "
                 f"({', '.join(missing[:5])}{more}): give `bioclass fit` again with the same folds and --resume."
             )
         for number, run in enumerate(runs):
