@@ -26,7 +26,8 @@ def load(card, root):
     images = (200 * (np.repeat(slides, 4, axis=0) / 1.2)).astype("uint8")
     groups = np.repeat(np.arange(24), 4) if card.group else None
     parts = ["train"] * 64 + ["test"] * 32 if card.name == "official" else None
-    return Samples(images=images, labels=labels, groups=groups, parts=parts)
+    samples = Samples(images=images, labels=labels, groups=groups, parts=parts)
+    return samples.checked(card.class_names).take(np.arange(20)) if card.name == "few" else samples
 """
 CARD = 'name = "{}"\ntitle = "Cells"\nclasses = ["benign", "malignant"]\n{}'
 
@@ -34,7 +35,12 @@ CARD = 'name = "{}"\ntitle = "Cells"\nclasses = ["benign", "malignant"]\n{}'
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("pooled")
-    for name, group in (("slides", 'group = "slide"\n'), ("plain", ""), ("official", "")):
+    for name, group in (
+        ("slides", 'group = "slide"\n'),
+        ("few", 'group = "slide"\n'),
+        ("plain", ""),
+        ("official", ""),
+    ):
         (home / f"{name}.toml").write_text(CARD.format(name, group))
         (home / f"{name}.py").write_text(ADAPTER)
         (home / "recipes").mkdir(exist_ok=True)
@@ -121,6 +127,16 @@ def test_repeats_are_no_new_images(home, repeated):
     width = found["accuracy"]["high"] - found["accuracy"]["low"]
     share = found["accuracy"]["value"]
     assert width > 0.75 * 2 * 1.96 * np.sqrt(share * (1 - share) / 96)
+
+
+def test_one_slide_left_out_at_a_time(home):
+    """A fold of one class alone defines no AUC; its figures are told as far as they are defined."""
+    folder = folds(home, "few", "split.folds=groups", "split.validation=0", into="runs-few")
+    found = pooled(home, folder)["models"][0]
+    assert [row["group"] for row in found["by_fold"]] == ["0", "1", "2", "3", "4"]
+    assert all(row["n"] == 4 for row in found["by_fold"])
+    printed = run_cli("evaluate", folder, "--path", home)
+    assert printed.status == 0 and "fold-4: 4" in printed.out and "20 images in 5 groups" in printed.out
 
 
 def test_what_is_printed(home, slides, repeated):
@@ -216,6 +232,7 @@ def test_what_folds_do_not_have(home, slides, options, says):
 
 
 def test_runs_and_folds_are_not_mixed(home, slides):
+    assert "more than once" in refused("evaluate", slides, slides, "--path", home)
     assert "does not: what they held out" in refused("evaluate", slides, slides / "fold-0", "--path", home)
 
 

@@ -28,8 +28,9 @@ BY_FOLD = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss")
 class CrossValidated:
     """One folder of folds, judged by the M = R N images that its folds held out; each of N is in every repeat.
 
-    AUC, log loss and calibration error are of the probabilities of several networks together: where these are not
-    alike in scale, the pooled AUC can be less than theirs alone (Forman and Scholz 2010, SIGKDD Explorations 12:49-57).
+    AUC, log loss and calibration error are of the probabilities of several networks together. Where these are not
+    alike in scale, the pooled AUC can be less than that of each alone (Forman and Scholz 2010, SIGKDD Explorations
+    12:49-57).
 
     Attributes:
         folds: the folder.
@@ -168,6 +169,10 @@ def evaluate_folds(
         RunError: a folder is not complete or damaged, the data is not what it was fitted on, or folders do not
             share their images.
     """
+    real = [path.resolve() for path in paths]
+    if len(set(real)) < len(real):
+        twice = next(path for i, path in enumerate(real) if path in real[:i])
+        raise RunError(f"The folder {twice} is given more than once: name each once.")
     opened = [open_folds(path) for path in paths]
     runs = [folds.runs() for folds in opened]
     for run in (run for each in runs for run in each):
