@@ -45,6 +45,17 @@ def load_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
     Raises:
         DatasetError: the adapter fails or returns something else, or the data is not what the card says.
     """
+    samples = read_samples(card, root, shelf).checked(card.class_names)
+    check_counts(card, samples)
+    return samples
+
+
+def read_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
+    """Read a dataset through its adapter, not yet ``checked``.
+
+    Raises:
+        DatasetError: the adapter fails or returns something else.
+    """
     load = shelf.adapter(card)
     try:
         samples = load(card, root)
@@ -58,12 +69,15 @@ def load_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
         raise DatasetError(
             f"The adapter of {card.name!r} must return bioclass.Samples. Got {type(samples).__name__}."
         )
-    samples = samples.checked(card.class_names)
-    _check_counts(card, samples)
     return samples
 
 
-def _check_counts(card: Card, samples: Samples) -> None:
+def check_counts(card: Card, samples: Samples) -> None:
+    """Compare the number of images with those of the card.
+
+    Raises:
+        DatasetError: there are more or fewer.
+    """
     wrong = []
     for part, expected in card.counts.items():
         if part == "all":

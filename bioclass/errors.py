@@ -6,6 +6,7 @@
     * StudyError          a study that does not validate
     * CardError           a dataset card that does not validate
     * DatasetError        data that is missing, unreadable or not what its card says
+      * LeakError         a split with the same group or image on both sides
     * ImageError          one image file that cannot be used
     * RunError            a run folder that is foreign, damaged or does not fit the request
     * DeviceError         a device that is not there or that MXNet cannot use
@@ -48,6 +49,10 @@ class CardError(InputError):
 
 class DatasetError(InputError):
     """The data is missing, unreadable or not what its card says."""
+
+
+class LeakError(DatasetError):
+    """The same group or image stands in several parts of a split."""
 
 
 class ImageError(InputError):

@@ -33,6 +33,7 @@ FLOORS = (
     ("batches", "decisions", "formats", "preprocess", "split"),
     ("augment", "networks", "run", "shelf"),
     ("dataset", "predict"),
+    ("check",),
     ("evaluate", "fit"),
     ("report", "study"),
     ("cli",),
@@ -245,7 +246,18 @@ LINES = [
     "--help",
     *(
         f"{verb} --help"
-        for verb in ("fit", "evaluate", "predict", "runs", "network", "draw", "study", "datasets", "recipes")
+        for verb in (
+            "fit",
+            "evaluate",
+            "predict",
+            "check",
+            "runs",
+            "network",
+            "draw",
+            "study",
+            "datasets",
+            "recipes",
+        )
     ),
     "--version",
     "datasets list",

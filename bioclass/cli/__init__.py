@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from bioclass.cli import datasets, decide, draw, evaluate, fit, network, predict, recipes, runs, study
+from bioclass.cli import check, datasets, decide, draw, evaluate, fit, network, predict, recipes, runs, study
 from bioclass.errors import BioclassError
 
 INTERRUPTED = 130
@@ -28,6 +28,7 @@ app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)
+app.command("check")(check.check)
 app.command("study")(study.study)
 app.command("runs")(runs.runs)
 app.command("network")(network.network)

@@ -51,6 +51,9 @@ def fit(
     jobs: Annotated[
         int | None, typer.Option("--jobs", help="Folds at a time, a process each; by default one a core.")
     ] = None,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Train although the official split leaks; the test part flatters.")
+    ] = False,
     path: Paths = None,
     as_json: Json = False,
 ) -> None:
@@ -73,11 +76,13 @@ def fit(
 
         if workers is not None:
             raise InputError("--workers shares one run; folds run side by side, so give --jobs, or leave it out.")
+        if allow_leaks:
+            raise InputError("--allow-leaks is for an official split; folds are dealt by group: leave it out.")
         fit_folds(Request(loaded, file.parent, folder, root, resume, device), shelf, jobs, as_json)
         return
     if jobs is not None:
         raise InputError("--jobs is for folds: give --folds, or leave it out.")
-    request = Request(loaded, file.parent, folder, root, resume, device, workers)
+    request = Request(loaded, file.parent, folder, root, resume, device, workers, allow_leaks)
     with open_session(request, shelf, say) as session:
         records = _train(session, folder)
     _report(session, records, folder, as_json)

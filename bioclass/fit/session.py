@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bioclass.card import Card
+from bioclass.check import split_for_fit
 from bioclass.dataset import find_root, load_samples
 from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads
@@ -20,7 +21,6 @@ from bioclass.recipe import Recipe
 from bioclass.run import Run, create_run, locked, open_run, refuse_existing, refuse_other_recipe
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
-from bioclass.split import split_samples
 
 SHARED_VALUES = 150_000_000
 """Input values in a whole training from which worker processes repay their start of two to three seconds."""
@@ -41,6 +41,8 @@ class Request:
     device: str = "auto"
     workers: int | None = None
     """Processes that share each batch on a CPU; None lets the fit choose."""
+    allow_leaks: bool = False
+    """Train also on an official split that leaks."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
     root = find_root(card, request.root, request.recipe.root, known)
     say(f"Reading {card.name}" if card.format is None else f"Reading {card.name} from {root}")
     samples = load_samples(card, root, shelf)
-    parts = run.match(samples) if run else split_samples(samples, request.recipe.split, card.class_names)
+    if run is not None:
+        parts = run.match(samples)
+    else:
+        parts = split_for_fit(samples, request.recipe.split, card.class_names, request.allow_leaks, say)
     # Files of what is held out are not even decoded; an array stays as it is, and its rows are picked.
     files = isinstance(samples.images, list)
     used = np.flatnonzero(np.isin(parts, ["train", "validation"])) if files else np.arange(len(parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bioclass.card import Card, Idx, ImageFolder, Npz
@@ -14,9 +14,19 @@ from bioclass.samples import Samples
 
 GZIP_MAGIC = b"\x1f\x8b"
 
+Refuse = Callable[[DatasetError], None]
+"""What is done about a mistake in a folder or a table: raise it, or note it and go on without what it spoils."""
 
-def read_format(card: Card, root: Path) -> Samples:
+
+def raise_it(problem: DatasetError) -> None:
+    """Raise a mistake at once."""
+    raise problem
+
+
+def read_format(card: Card, root: Path, refuse: Refuse = raise_it) -> Samples:
     """Read the data of a card that has a ``format`` from the folder ``root``; not yet ``checked``.
+
+    ``refuse`` is told of mistakes that an image folder or a table can be read without.
 
     Raises:
         DatasetError: files that are missing, damaged or not what the card says.
@@ -24,7 +34,7 @@ def read_format(card: Card, root: Path) -> Samples:
     if isinstance(card.format, ImageFolder):
         from bioclass.formats.folder import read_folder
 
-        return read_folder(card, card.format, root)
+        return read_folder(card, card.format, root, refuse)
     if isinstance(card.format, Npz):
         from bioclass.formats.npz import read_npz
 
@@ -37,7 +47,7 @@ def read_format(card: Card, root: Path) -> Samples:
         raise DatasetError(f"The card of {card.name!r} has no format: an adapter reads its data.")
     from bioclass.formats.table import read_table
 
-    return read_table(card, card.format, root)
+    return read_table(card, card.format, root, refuse)
 
 
 def missing_files(card: Card, root: Path, names: Sequence[str]) -> DatasetError:

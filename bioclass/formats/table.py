@@ -10,7 +10,7 @@ import numpy as np
 
 from bioclass.card import Card, Table
 from bioclass.errors import DatasetError, did_you_mean
-from bioclass.formats import check_digest, damaged, missing_files
+from bioclass.formats import Refuse, check_digest, damaged, missing_files, raise_it
 from bioclass.samples import Samples
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def read_table(card: Card, layout: Table, root: Path) -> Samples:
+def read_table(card: Card, layout: Table, root: Path, refuse: Refuse = raise_it) -> Samples:
     """Return the paths, labels, groups and parts of a table, in the order of its rows.
 
     Ids are the paths from ``root``, or those of the id column.
@@ -35,14 +35,24 @@ def read_table(card: Card, layout: Table, root: Path) -> Samples:
     frame = _read(file)
     keys = ("path", "label", "group", "part", "id")
     columns = {key: _column(frame, getattr(layout, key), key, file) for key in keys if getattr(layout, key)}
-    paths = [_inside(root, file.parent, text, file) for text in columns["path"]]
-    absent = [path for path in paths if not path.is_file()]
+    for key, values in columns.items():
+        _refuse_blank(values, getattr(layout, key), file, refuse)
+    whole = np.flatnonzero(np.all([values != "" for values in columns.values()], axis=0))
+    places = [_inside(root, file.parent, text, file, refuse) for text in columns["path"][whole]]
+    inside = [(row, path) for row, path in zip(whole, places, strict=True) if path is not None]
+    absent = [path for _, path in inside if not path.is_file()]
     if absent:
         names = ", ".join(path.relative_to(root).as_posix() for path in absent[:_SHOWN])
-        raise DatasetError(
-            f"{len(absent)} of the {len(paths)} images of {file} are not below {root}: {names}"
-            f"{' and more' if len(absent) > _SHOWN else ''}; complete the images, or correct the table."
+        refuse(
+            DatasetError(
+                f"{len(absent)} of the {len(inside)} images of {file} are not below {root}: {names}"
+                f"{' and more' if len(absent) > _SHOWN else ''}; complete the images, or correct the table."
+            )
         )
+        inside = [(row, path) for row, path in inside if path.is_file()]
+    paths = [path for _, path in inside]
+    rows = np.array([row for row, _ in inside], dtype=np.intp)
+    columns = {key: values[rows] for key, values in columns.items()}
     return Samples(
         images=paths,
         labels=columns["label"],
@@ -78,22 +88,29 @@ def _column(frame: pd.DataFrame, name: str, key: str, file: Path) -> np.ndarray[
             f"{file} has no column {name!r} for the {key}{did_you_mean(name, known)}. It has: {', '.join(known)}. "
             "Name the columns in the card's [format]; they are parted by commas in .csv and tabs in .tsv."
         )
-    values = frame[name].fillna("")
+    return np.array(frame[name].fillna("").tolist(), dtype=np.str_)
+
+
+def _refuse_blank(values: np.ndarray[Any, Any], name: str, file: Path, refuse: Refuse) -> None:
     blank = np.flatnonzero(values == "")
     if len(blank):
-        raise DatasetError(
-            f"{file} has no value for {name!r} in row {blank[0] + 1} below its header ({len(blank)} such row(s)): "
-            "fill it in, or leave the row out."
+        refuse(
+            DatasetError(
+                f"{file} has no value for {name!r} in row {blank[0] + 1} below its header ({len(blank)} such "
+                "row(s)): fill it in, or leave the row out."
+            )
         )
-    return np.array(values.tolist(), dtype=np.str_)
 
 
-def _inside(root: Path, above: Path, text: str, file: Path) -> Path:
+def _inside(root: Path, above: Path, text: str, file: Path, refuse: Refuse) -> Path | None:
     """The path of an image as root / relative; links are not followed, so that images may be linked in."""
     relative = os.path.relpath(os.path.abspath(above / text), os.path.abspath(root))  # noqa: PTH100
     if relative == os.pardir or relative.startswith(os.pardir + os.sep) or os.path.isabs(relative):  # noqa: PTH117
-        raise DatasetError(
-            f"The path {text!r} in {file} leaves {root}: move the image below it, or name a folder above both with "
-            "--root."
+        refuse(
+            DatasetError(
+                f"The path {text!r} in {file} leaves {root}: move the image below it, or name a folder above both "
+                "with --root."
+            )
         )
+        return None
     return root / relative

@@ -21,11 +21,12 @@ __all__ = ["Fold", "assign_folds", "list_folds", "split_samples"]
 Parts = npt.NDArray[np.str_]
 
 
-def split_samples(samples: Samples, split: Split, classes: Sequence[str]) -> Parts:
+def split_samples(samples: Samples, split: Split, classes: Sequence[str], allow_leaks: bool = False) -> Parts:
     """Return the part of every sample, (N,) of "train", "validation" and "test".
 
     An official test part is kept; without one, ``split.test`` of the images are held out. An official
-    validation part is kept too, unless ``split.validation`` is 0: then it is trained on.
+    validation part is kept too, unless ``split.validation`` is 0: then it is trained on. ``allow_leaks`` keeps
+    an official split also where it leaks a group.
 
     With ``split.folds`` the images of the fold ``split.fold`` are held out instead, and ``split.validation`` of the
     rest are for validation. They are the test part, or, where there is an official one, the part "fold".
@@ -34,7 +35,8 @@ def split_samples(samples: Samples, split: Split, classes: Sequence[str]) -> Par
         DatasetError: a class with too few images or groups for the split, an official split that leaks a group,
             or folds without the number of one.
     """
-    parts = _fold_parts(samples, split, classes) if split.folds is not None else _parts(samples, split, classes)
+    make = _fold_parts if split.folds is not None else _parts
+    parts = make(samples, split, classes, allow_leaks)
     absent = sorted(set(range(len(classes))) - set(samples.labels[parts == "train"].tolist()))
     if absent:
         raise DatasetError(
@@ -44,8 +46,8 @@ def split_samples(samples: Samples, split: Split, classes: Sequence[str]) -> Par
     return parts
 
 
-def _parts(samples: Samples, split: Split, classes: Sequence[str]) -> Parts:
-    parts = _official(samples, ["test", "validation"] if split.validation > 0 else ["test"])
+def _parts(samples: Samples, split: Split, classes: Sequence[str], allow_leaks: bool) -> Parts:
+    parts = _official(samples, ["test", "validation"] if split.validation > 0 else ["test"], allow_leaks)
     seeds = np.random.SeedSequence(split.seed).generate_state(2)
     for part, share, seed in zip(("test", "validation"), (split.test, split.validation), seeds, strict=True):
         if share > 0 and not (parts == part).any():
@@ -54,7 +56,7 @@ def _parts(samples: Samples, split: Split, classes: Sequence[str]) -> Parts:
     return parts
 
 
-def _fold_parts(samples: Samples, split: Split, classes: Sequence[str]) -> Parts:
+def _fold_parts(samples: Samples, split: Split, classes: Sequence[str], allow_leaks: bool) -> Parts:
     count = len(list_folds(samples, split))
     if split.fold is None or split.fold >= count:
         raise DatasetError(
@@ -62,7 +64,7 @@ def _fold_parts(samples: Samples, split: Split, classes: Sequence[str]) -> Parts
             "train all folds with `bioclass fit RECIPE --folds`."
         )
     # An official validation part is dealt out with the rest: every image that is not for the test is tested once.
-    parts = _official(samples, ["test"])
+    parts = _official(samples, ["test"], allow_leaks)
     held = "fold" if (parts == "test").any() else "test"
     repeat, fold = divmod(split.fold, count // split.repeats)
     parts[assign_folds(samples, split, classes, repeat) == fold] = held
@@ -73,13 +75,14 @@ def _fold_parts(samples: Samples, split: Split, classes: Sequence[str]) -> Parts
     return parts
 
 
-def _official(samples: Samples, kept: list[str]) -> Parts:
+def _official(samples: Samples, kept: list[str], allow_leaks: bool) -> Parts:
     """The official parts that are kept; all else is "train"."""
     parts = np.full(len(samples), "train", dtype="<U10")
     if samples.parts is not None:
         official = np.isin(samples.parts, kept)
         parts[official] = samples.parts[official]
-        _refuse_leak(samples, parts)
+        if not allow_leaks:
+            _refuse_leak(samples, parts)
     return parts
 
 

@@ -1,0 +1,7 @@
+"""What is wrong with a dataset, before anything is trained on it."""
+
+from bioclass.check.findings import SEVERITIES, Finding, Severity
+from bioclass.check.leaks import split_for_fit
+from bioclass.check.whole import Checked, check_dataset
+
+__all__ = ["SEVERITIES", "Checked", "Finding", "Severity", "check_dataset", "split_for_fit"]
