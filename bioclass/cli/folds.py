@@ -69,25 +69,18 @@ def _run(folds: Folds, request: Request, shelf: Shelf, jobs: int) -> dict[str, s
     done = sum(pool.state(cell) == "finished" for cell in cells)
     if done == len(cells):
         return {}
-    root = _root(folds, request)
+    roots = dict.fromkeys(folds.names, request.root or folds.recorded_root())
     say(
         f"{len(cells) - done} of {len(cells)} folds to train, into {folds.path}, "
         f"{min(jobs, len(cells) - done)} at a time"
     )
     with asked_to_stop("Stopping: every fold saves its state...") as stop, watcher(len(cells), done) as watch:
         try:
-            return run_cells(
-                cells, pool, shelf, dict.fromkeys(folds.names, root), jobs, watch, stop, request.device
-            )
+            return run_cells(cells, pool, shelf, roots, jobs, watch, stop, request.device)
         except Stopped:
             raise Stopped(
                 f"Stopped. The folds can be resumed: give the same command with --resume (folder {folds.path})."
             ) from None
-
-
-def _root(folds: Folds, request: Request) -> Path | None:
-    """The folder of the data: as it is given now, else where it was when the folds were made."""
-    return request.root or folds.recorded_root()
 
 
 def pools(paths: Sequence[Path], part: str | None) -> bool:
