@@ -109,11 +109,19 @@ def test_alpha_and_mixed_kinds(data):
     write_png(data / "class2" / "deep.png", np.arange(400, dtype=np.uint16).reshape(20, 20))
     found = check(data, status=1)
     assert found["alpha"]["items"] == ["class0/alpha.png"]
-    assert (
-        "36 are gray of uint8, 1 are RGB with alpha of uint8, 1 are gray of uint16"
-        in (found["mixed-kinds"]["message"])
-    )
+    assert "36 are gray uint8, 1 are RGB with alpha uint8, 1 are gray uint16" in (found["mixed-kinds"]["message"])
     assert len(found["mixed-kinds"]["items"]) == 2
+
+
+def test_channels_that_are_not_those_of_the_card(table, tmp_path):
+    """Gray that was stored as RGB is gray, as a fit takes it; colour is not."""
+    card, *root = table({}, more="channels = 1\n")
+    image = np.asarray(Image.open(tmp_path / "pics" / "class0" / "00.png"))
+    write_png(tmp_path / "pics" / "class0" / "00.png", np.stack([image] * 3, axis=-1))
+    assert check(card, *root, status=0) == {}
+    write_png(tmp_path / "pics" / "class0" / "00.png", np.stack([image, image, 255 - image], axis=-1))
+    found = check(card, *root, status=1)
+    assert found["channels"]["items"] == ["class0/00.png"] and "mixed-kinds" in found
 
 
 def test_16_bit_images_of_12_bits(tmp_path):

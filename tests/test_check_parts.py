@@ -10,7 +10,7 @@ from bioclass.check.association import cramers_v, permutation_p
 from bioclass.check.copies import group_names, identical_images, merged
 from bioclass.check.duplicates import near_copies, without
 from bioclass.check.facts import SIDE, look, look_at
-from bioclass.errors import LeakError
+from bioclass.errors import DatasetError, LeakError
 from bioclass.recipe import Split
 from bioclass.samples import Samples
 
@@ -144,3 +144,9 @@ def test_copies_with_two_labels_are_said():
     said = []
     split_for_fit(made([(2, 3)]), Split(), ("a", "b"), False, said.append)
     assert "02 (a) = 03 (b)" in said[0]
+
+
+def test_a_class_of_copies_only_cannot_be_split():
+    labels = np.array([0] * 38 + [1] * 2)
+    with pytest.raises(DatasetError, match=r"All 2 images of the class 'b' are copies of one image \(38, 39\)"):
+        split_for_fit(made([(38, 39)], labels=labels), Split(), ("a", "b"), False, lambda text: None)

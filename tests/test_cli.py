@@ -211,7 +211,7 @@ def test_a_folder_of_class_folders_is_a_dataset(tmp_path: Path) -> None:
 
 def test_a_folder_with_official_parts_is_a_dataset(tmp_path: Path) -> None:
     write_folder(tmp_path / "pics" / "train", pictures())
-    write_folder(tmp_path / "pics" / "test", pictures(each=4))
+    write_folder(tmp_path / "pics" / "test", pictures(each=4) ^ 1)  # no copies of the training images
     run = fit("digits-lenet", tmp_path / "run", "--set", f"dataset={tmp_path / 'pics'}", "--set", "fit.epochs=1")
     assert json.loads(run_cli("evaluate", run, "--json").out)["models"][0]["n"] == 12
 
@@ -374,8 +374,8 @@ def test_images_that_cannot_be_trained_on(tmp_path: Path) -> None:
     assert "'class1' has one image" in error
 
     sizes = shutil.copytree(data, tmp_path / "sizes")
-    for file in (sizes / "class2").iterdir():
-        write_png(file, np.zeros((12, 13), np.uint8))
+    for value, file in enumerate(sorted((sizes / "class2").iterdir())):
+        write_png(file, np.full((12, 13), value, np.uint8))
     error = refused("fit", recipe, "--set", f"dataset={sizes}", "--run", run)
     assert "12 x 13" in error and "preprocess.size" in error
 

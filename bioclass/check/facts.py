@@ -40,6 +40,7 @@ class Look(NamedTuple):
     """What one look at an image tells."""
 
     shape: tuple[int, int, int]
+    gray: bool
     dtype: str
     format: str
     low: float
@@ -56,6 +57,7 @@ class Facts:
 
     Attributes:
         shape: (N, 3) height, width and channels.
+        gray: (N,) whether all channels are equal.
         dtype: (N,) "uint8", "uint16", "float32", ...
         format: (N,) "JPEG", "PNG", ..., by content; "" for arrays.
         low: (N,) smallest value; NaN or infinite where there is such a pixel.
@@ -67,6 +69,7 @@ class Facts:
     """
 
     shape: npt.NDArray[np.int64]
+    gray: npt.NDArray[np.bool_]
     dtype: npt.NDArray[np.str_]
     format: npt.NDArray[np.str_]
     low: npt.NDArray[np.float64]
@@ -107,6 +110,7 @@ def look(image: Array, file_format: str = "") -> Look:
     height, width, channels = image.shape
     return Look(
         shape=(height, width, channels),
+        gray=not (image != image[..., :1]).any(),
         dtype=image.dtype.name,
         format=file_format,
         low=low,
@@ -132,6 +136,7 @@ def _facts(looks: Sequence[Look]) -> Facts:
     n = len(looks)
     return Facts(
         shape=np.array([each.shape for each in looks], dtype=np.int64).reshape(n, 3),
+        gray=np.array([each.gray for each in looks], dtype=bool),
         dtype=np.array([each.dtype for each in looks], dtype=np.str_),
         format=np.array([each.format for each in looks], dtype=np.str_),
         low=np.array([each.low for each in looks]),

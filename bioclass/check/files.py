@@ -42,40 +42,29 @@ def find_unreadable(images: Sequence[Path], ids: Ids, problems: dict[int, ImageE
 
 
 def find_kinds(ids: Ids, facts: Facts, channels: int | None) -> list[Finding]:
-    """Return images whose channels or type differ, and alpha channels; ``channels`` are the card's."""
+    """Return images whose channels or type differ from the rest, or from the ``channels`` of the card."""
+    # As a fit does where the card says 1: gray that was stored as RGB is gray.
+    found = np.where(facts.gray & (facts.shape[:, 2] == 3) & (channels == 1), 1, facts.shape[:, 2])
     kinds = [
-        f"{_KINDS.get(c, f'{c} channels')} of {dtype}"
-        for c, dtype in zip(facts.shape[:, 2].tolist(), facts.dtype.tolist(), strict=True)
+        f"{_KINDS.get(c, f'of {c} channels')} {dtype}" for c, dtype in zip(found, facts.dtype.tolist(), strict=True)
     ]
     counts = Counter(kinds).most_common()
-    found = []
+    out = []
     if len(counts) > 1:
-        rare = tuple(
-            f"{name} ({kind})" for name, kind in zip(ids.tolist(), kinds, strict=True) if kind != counts[0][0]
-        )
-        found.append(
-            Finding(
-                "mixed-kinds",
-                "error",
-                f"The images differ in channels or type: {', '.join(f'{n} are {kind}' for kind, n in counts)}.",
-                "Convert them to be alike, or set channels = 1 in the card where gray images are stored as RGB.",
-                rare,
-            )
-        )
-    alpha = np.flatnonzero(np.isin(facts.shape[:, 2], (2, 4)) & (facts.shape[:, 2] != (channels or 0)))
-    if len(alpha):
-        names = ids[alpha].tolist()
-        found.append(
-            Finding(
-                "alpha",
-                "warning",
-                f"{count(len(alpha))} have a channel more than gray or RGB, as transparency (alpha) makes it "
-                f"({some(names)}).",
-                "Save them without transparency, or say channels in the card if it is data.",
-                tuple(names),
-            )
-        )
-    return found
+        mend = "Convert them to be alike, or set channels = 1 in the card where gray images are stored as RGB."
+        message = f"The images differ in channels or type: {', '.join(f'{n} are {kind}' for kind, n in counts)}."
+        rare = [f"{id_} ({kind})" for id_, kind in zip(ids, kinds, strict=True) if kind != counts[0][0]]
+        out.append(Finding("mixed-kinds", "error", message, mend, tuple(rare)))
+    if channels is not None and (found != channels).any():
+        names = ids[found != channels].tolist()
+        message = f"{count(len(names))} of {len(ids)} have not the card's channels = {channels} ({some(names)})."
+        out.append(Finding("channels", "error", message, "Correct the card or the images.", tuple(names)))
+    alpha = ids[np.isin(found, (2, 4)) & (found != channels)].tolist()
+    if alpha:
+        message = f"{count(len(alpha))} have a channel beside gray or RGB, as transparency is ({some(alpha)})."
+        mend = "Save them without transparency, or say channels in the card if it is data."
+        out.append(Finding("alpha", "warning", message, mend, tuple(alpha)))
+    return out
 
 
 def find_sizes(ids: Ids, facts: Facts, labels: npt.NDArray[np.int64], severity: Severity) -> list[Finding]:

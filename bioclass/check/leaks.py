@@ -9,7 +9,7 @@ import numpy as np
 
 from bioclass.check.copies import group_names, identical_images
 from bioclass.check.findings import Finding, Rows, count, equal, some
-from bioclass.errors import LeakError
+from bioclass.errors import DatasetError, LeakError
 from bioclass.recipe import Split
 from bioclass.samples import Samples
 from bioclass.split import Parts, split_samples
@@ -24,8 +24,10 @@ def split_together(samples: Samples, split: Split, classes: Sequence[str], copie
     An official part is kept as it is, even if it leaks.
 
     Raises:
-        DatasetError: a class with too few images or groups for the split.
+        DatasetError: a class with too few images or groups for the split, or whose images are all copies of one.
     """
+    if copies and samples.parts is None:
+        _refuse_copies_only(samples, classes, copies)
     if copies:
         samples = replace(samples, groups=group_names(samples, copies))
     return split_samples(samples, split, classes, allow_leaks=True)
@@ -56,8 +58,8 @@ def find_leaks(samples: Samples, parts: Parts, copies: Sequence[Rows]) -> list[F
                 "error",
                 f"{count(len(across), 'image')} of one part {'has' if len(across) == 1 else 'have'} copies in "
                 f"another ({some(pairs)}), so the test part is not new to the network.",
-                "Remove the copies from one part; bioclass check DATASET --groups FILE.csv writes which images "
-                "belong together, as a table with a group column that a card can read.",
+                "Remove the copies from one part, or leave the official parts out and split by the groups that "
+                "bioclass check DATASET --groups FILE.csv writes.",
                 pairs,
             )
         )
@@ -139,6 +141,18 @@ def split_for_fit(
             f"({some(equal(samples.ids, copies))}): copies are kept in one part."
         )
     return parts
+
+
+def _refuse_copies_only(samples: Samples, classes: Sequence[str], copies: Sequence[Rows]) -> None:
+    for each in copies:
+        label = samples.labels[each[0]]
+        rows = np.flatnonzero(samples.labels == label)
+        if np.isin(rows, each).all():
+            raise DatasetError(
+                f"All {len(rows)} images of the class {classes[label]!r} are copies of one image "
+                f"({some(samples.ids[rows].tolist())}): they cannot be both trained on and tested. Give the class "
+                "other images, or leave it out of the card."
+            )
 
 
 def _straddling(groups: Parts, parts: Parts) -> list[str]:
