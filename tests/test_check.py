@@ -343,6 +343,7 @@ def test_a_leaking_split_is_refused_unless_told(tmp_path):
     assert not (tmp_path / "run").exists()
     told = run_cli("fit", recipe, "--run", tmp_path / "run", "--workers", 1, "--device", "cpu", "--allow-leaks")
     assert told.status == 0 and "train/class1/03.png = test/class1/x.png" in told.err
+    assert json.loads((tmp_path / "run" / "environment.json").read_text())["allow_leaks"] is True
 
 
 def test_copies_stay_in_one_part(tmp_path, data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import write_png
 
 from bioclass.check import split_for_fit
 from bioclass.check.association import cramers_v, permutation_p
@@ -150,3 +151,10 @@ def test_a_class_of_copies_only_cannot_be_split():
     labels = np.array([0] * 38 + [1] * 2)
     with pytest.raises(DatasetError, match=r"All 2 images of the class 'b' are copies of one image \(38, 39\)"):
         split_for_fit(made([(38, 39)], labels=labels), Split(), ("a", "b"), False, lambda text: None)
+
+
+def test_blank_images_are_no_copies(tmp_path):
+    assert identical_images(np.zeros((4, 5, 5, 1), np.uint8)) == []
+    for number in range(3):
+        write_png(tmp_path / f"{number}.png", np.full((5, 5), 9, np.uint8))
+    assert identical_images([tmp_path / f"{number}.png" for number in range(3)]) == []

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.check.findings import Rows
+from bioclass.errors import ImageError
+from bioclass.images import read_image
 from bioclass.samples import Samples
 
 _SAMPLED = 64
@@ -22,15 +24,18 @@ def identical_images(images: npt.NDArray[Any] | Sequence[Path]) -> list[Rows]:
     """Return the sets of rows whose images are identical, in the order of their first.
 
     Files are compared by size, and by content only where sizes are equal; arrays (N, H, W, C) by some of their
-    values, and by all only where those are equal. A file that cannot be read is a copy of none.
+    values, and by all only where those are equal. A file that cannot be read is a copy of none. Images of one value
+    throughout are left out: blank tiles are alike without being copies.
     """
     if isinstance(images, np.ndarray):
         flat = images.reshape(len(images), -1)
         step = max(1, flat.shape[1] // _SAMPLED)
         alike = same(range(len(flat)), np.ascontiguousarray(flat[:, step // 2 :: step]).view(np.uint8))
-        return _refined(alike, lambda row: flat[row].tobytes())
+        sets = _refined(alike, lambda row: flat[row].tobytes())
+        return [rows for rows in sets if (flat[rows[0]] != flat[rows[0], 0]).any()]
     alike = _by(range(len(images)), lambda row: _size(images[row]))
-    return _refined(alike, lambda row: _content(images[row]))
+    sets = _refined(alike, lambda row: _content(images[row]))
+    return [rows for rows in sets if not _blank(images[rows[0]])]
 
 
 def same(rows: Iterable[int], keys: npt.NDArray[np.uint8]) -> list[Rows]:
@@ -83,6 +88,14 @@ def _refined(sets: Iterable[Rows], content: Callable[[int], bytes | None]) -> li
 
     found = [kept for rows in sets for kept in _by(rows.tolist(), digest)]
     return sorted(found, key=lambda rows: int(rows[0]))
+
+
+def _blank(path: Path) -> bool:
+    try:
+        image = read_image(path)
+    except ImageError:
+        return False
+    return not (image != image[0, 0]).any()
 
 
 def _size(path: Path) -> int | None:

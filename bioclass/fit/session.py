@@ -164,6 +164,8 @@ def _create(
     request: Request, card: Card, samples: Samples, parts: Any, plan: Any, root: Path, devices: dict[str, Any]
 ) -> Run:
     environment = {**describe_environment(), **devices, "seed": request.recipe.seed, "root": str(root.resolve())}
+    if request.allow_leaks:
+        environment["allow_leaks"] = True
     return create_run(request.run, request.recipe, card, samples, parts, plan, environment)
 
 
