@@ -70,6 +70,17 @@ def refused(*args: object, **where: object) -> str:
     return result.err[result.err.index("bioclass: ") :].strip()
 
 
+def real_folder(name: str) -> Path:
+    """A folder of real data, below the one that the environment variable BIOCLASS_TEST_DATA names."""
+    named = os.environ.get("BIOCLASS_TEST_DATA")
+    if not named:
+        pytest.skip("BIOCLASS_TEST_DATA names no folder of real data")
+    place = Path(named) / name
+    if not place.is_dir():
+        pytest.skip(f"there is no {place}")
+    return place.resolve()
+
+
 Writer = Callable[[Path, np.ndarray], None]
 
 

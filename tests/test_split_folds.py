@@ -4,23 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_split import data, names
 
 from bioclass.errors import DatasetError, RecipeError
 from bioclass.recipe import Split, resolve_recipe
-from bioclass.samples import Samples
 from bioclass.split import list_folds, split_samples
 
 SMALL = settings(max_examples=30, deadline=None, derandomize=True)
-
-
-def names(k):
-    return tuple(f"class{i}" for i in range(k))
-
-
-def data(labels, groups=None, parts=None):
-    labels = np.asarray(labels)
-    samples = Samples(np.zeros((len(labels), 1, 1), np.uint8), labels, groups=groups, parts=parts)
-    return samples.checked(names(int(labels.max()) + 1))
 
 
 def all_parts(samples, **choices):

@@ -109,10 +109,11 @@ def evaluate_costs(
     decided, usual = costs[truth, decide(table, costs)], costs[truth, table.argmax(axis=1)]
     units = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     sizes = np.bincount(units)
-    drawn = np.random.default_rng(seed).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), RESAMPLES)
-
-    def estimate(each: FloatArray) -> Estimate:
-        sums = np.bincount(units, weights=each)
-        return Estimate(float(each.mean()), *percentile_limits((drawn @ sums) / (drawn @ sizes)))
-
-    return CostFigures(estimate(decided), estimate(usual), estimate(usual - decided))
+    each = np.stack([decided, usual, usual - decided])
+    sums = np.stack([np.bincount(units, weights=row) for row in each], axis=1)
+    rng, even = np.random.default_rng(seed), np.full(len(sizes), 1 / len(sizes))
+    # One draw at a time: all at once would be resamples x units numbers.
+    drawn = (rng.multinomial(len(sizes), even) for _ in range(RESAMPLES))
+    means = np.stack([(times @ sums) / (times @ sizes) for times in drawn], axis=1)
+    found = [Estimate(float(row.mean()), *percentile_limits(draws)) for row, draws in zip(each, means, strict=True)]
+    return CostFigures(*found)

@@ -24,7 +24,7 @@ from bioclass.decisions import (
 )
 from bioclass.errors import InputError, RunError, did_you_mean
 from bioclass.evaluate.data import Data, Model
-from bioclass.evaluate.scored import Scored
+from bioclass.evaluate.scored import Scored, joined
 from bioclass.evaluate.tables import table_csv, to_json, write
 from bioclass.reliability import fit_temperature
 from bioclass.run import Run, held_out_part, holds_folds, open_folds, open_run
@@ -131,10 +131,14 @@ def decide_by(
     _verify(runs, path)
     data = Data(shelf, root, [part, "validation"], device, say)
     pairs = [Pair(found["validation"], found[part]) for found in (data.scored(Model(run)) for run in runs)]
-    repeated = folds is not None and folds.repeats > 1
-    unseen, known = _joined([pair.unseen for pair in pairs], repeated), _joined([p.validation for p in pairs], True)
+    unseen = joined([pair.unseen for pair in pairs], folds is not None and folds.repeats > 1)
+    known = joined([pair.validation for pair in pairs], len(pairs) > 1)
     screenings = _screenings(question, pairs, classes)
-    decided = None if costs is None else _calibrated(pairs)
+    spent, least = None, None
+    if costs is not None:
+        calibrated = _calibrated(pairs)
+        spent = evaluate_costs(calibrated, unseen.labels, costs, unseen.groups)
+        least = decide(calibrated, costs)
     abundance = estimate_abundance(
         unseen.predicted,
         known.labels,
@@ -152,14 +156,11 @@ def decide_by(
         per_class={name: _one_class(unseen, name, question.prevalences.get(name)) for name in classes},
         screenings=screenings,
         screened=None if positive is None else _screened(unseen, positive, question),
-        costs=None
-        if costs is None or decided is None
-        else evaluate_costs(decided, unseen.labels, costs, unseen.groups),
+        costs=spent,
         abundance=abundance,
         true_shares=(np.bincount(unseen.labels, minlength=len(classes)) / len(unseen.labels)).tolist(),
         folder=path / "evaluation" / part,
     )
-    least = None if costs is None or decided is None else decide(decided, costs)
     files = {"decisions.json": to_json(found.as_dict()), "decisions.csv": _table(unseen, positive, least)}
     write(found.folder, files)
     return found
@@ -196,21 +197,6 @@ def _verify(runs: Sequence[Run], path: Path) -> None:
                 f"{path} has no validation part, on which decisions are fitted: fit it with split.validation "
                 "above 0."
             )
-
-
-def _joined(found: Sequence[Scored], repeated: bool) -> Scored:
-    """Put the samples of several models one after the other; those that stand more than once are groups."""
-    named = [each.groups for each in found if each.groups is not None]
-    ids = np.concatenate([each.ids for each in found])
-    groups = np.concatenate(named) if named else ids if repeated and len(found) > 1 else None
-    return Scored(
-        found[0].classes,
-        ids,
-        np.concatenate([each.labels for each in found]),
-        groups,
-        np.concatenate([each.probabilities for each in found]),
-        np.concatenate([each.predicted for each in found]),
-    )
 
 
 def _one_class(scored: Scored, name: str, prevalence: float | None) -> ScreeningFigures:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bioclass.errors import RunError
 from bioclass.evaluate.data import Data, Model
-from bioclass.evaluate.scored import Scored
+from bioclass.evaluate.scored import Scored, joined
 from bioclass.evaluate.tables import confusion_csv, predictions_csv, to_json, write
 from bioclass.metrics import Metrics, evaluate
 from bioclass.run import Folds, Run, held_out_part, open_folds
@@ -193,20 +193,10 @@ def _evaluate(folds: Folds, runs: Sequence[Run], data: Data) -> CrossValidated:
     place = {name: row for row, name in enumerate(runs[0].split.ids.tolist())}
     fold = np.repeat(np.arange(len(found)), [len(each.ids) for each in found])
     repeat = np.array([each.repeat for each in folds.folds])[fold]
-    ids = np.concatenate([each.ids for each in found])
-    order = np.lexsort((np.array([place[name] for name in ids.tolist()]), repeat))
-    named = [each.groups for each in found if each.groups is not None]
-    groups = np.concatenate(named) if named else ids if folds.repeats > 1 else None
-    scored = Scored(
-        runs[0].classes,
-        ids[order],
-        np.concatenate([each.labels for each in found])[order],
-        None if groups is None else groups[order],
-        np.concatenate([each.probabilities for each in found])[order],
-        np.concatenate([each.predicted for each in found])[order],
-    )
+    pooled = joined(found, folds.repeats > 1)
+    order = np.lexsort((np.array([place[name] for name in pooled.ids.tolist()]), repeat))
     by_fold = [_values(each) for each in found]
-    return CrossValidated(folds, part, scored, fold[order], by_fold, bool(named))
+    return CrossValidated(folds, part, pooled.take(order), fold[order], by_fold, found[0].groups is not None)
 
 
 def _values(scored: Scored) -> dict[str, float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,3 +51,27 @@ class Scored:
     def calibrated(self, probabilities: npt.NDArray[np.float64]) -> Scored:
         """Return the same samples and predictions with other probabilities (N, K)."""
         return Scored(self.classes, self.ids, self.labels, self.groups, probabilities, self.predicted)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Scored:
+        """Return the samples of these rows."""
+        groups = None if self.groups is None else self.groups[rows]
+        given = self.ids[rows], self.labels[rows], groups, self.probabilities[rows], self.predicted[rows]
+        return Scored(self.classes, *given)
+
+
+def joined(found: Sequence[Scored], repeated: bool) -> Scored:
+    """Return the samples of several models one after the other.
+
+    Where a sample may stand more than once (``repeated``) and has no group, it is a group: its tests are not
+    independent.
+    """
+    named = [each.groups for each in found if each.groups is not None]
+    ids = np.concatenate([each.ids for each in found])
+    return Scored(
+        found[0].classes,
+        ids,
+        np.concatenate([each.labels for each in found]),
+        np.concatenate(named) if named else ids if repeated else None,
+        np.concatenate([each.probabilities for each in found]),
+        np.concatenate([each.predicted for each in found]),
+    )

@@ -52,20 +52,31 @@ def create_run(
         line = problem.object[: problem.end].rpartition("\n")[2]
         raise RunError(f"The name {line!r} of an image or class is not text: rename it.") from None
     refuse_existing(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    with whole_folder(path, "run folder") as temporary:
         for name, data in documents.items():
             write_atomic(temporary / name, data)
         digests = {name: sha256(data) for name, data in documents.items()}
         write_sealed(temporary / "manifest.json", {"format": FORMAT, "version": VERSION, "files": digests})
+    return open_run(path)
+
+
+@contextmanager
+def whole_folder(path: Path, what: str) -> Iterator[Path]:
+    """Give a folder to write into, which becomes ``path`` only when all is written; ``what`` names it in errors.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
         temporary.rename(path)
         sync_folder(path.parent)
     except OSError as problem:
-        raise RunError(f"The run folder {path} cannot be written: {problem.strerror}.") from None
+        raise RunError(f"The {what} {path} cannot be written: {problem.strerror}.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return open_run(path)
 
 
 def refuse_existing(path: Path) -> None:

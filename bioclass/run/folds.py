@@ -6,16 +6,14 @@ are ordinary run folders, and any of them can be used alone.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bioclass.errors import RunError
-from bioclass.files import read_sealed, sync_folder, write_sealed
+from bioclass.files import read_sealed, write_sealed
 from bioclass.recipe import Recipe
-from bioclass.run.create import refuse_existing
+from bioclass.run.create import refuse_existing, whole_folder
 from bioclass.run.folder import Run, open_run
 from bioclass.split import Fold
 from bioclass.validation import validate
@@ -115,16 +113,8 @@ def create_folds(path: Path, recipe: Recipe, folds: Sequence[Fold], root: Path) 
         "folds": [asdict(fold) for fold in folds],
         "root": str(root.resolve()),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    with whole_folder(path, "folder") as temporary:
         write_sealed(temporary / FILE, document)
-        temporary.rename(path)
-        sync_folder(path.parent)
-    except OSError as problem:
-        raise RunError(f"The folder {path} cannot be written: {problem.strerror}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return open_folds(path)
 
 

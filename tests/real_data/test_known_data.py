@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
+from conftest import real_folder as folder
 from conftest import run_cli
 
 pytestmark = pytest.mark.real_data
@@ -21,17 +21,6 @@ counts = { all = 917 }
 name = "table"
 group = "slide"
 """
-
-
-def folder(name: str) -> Path:
-    """A folder of real data, below the environment variable BIOCLASS_TEST_DATA."""
-    named = os.environ.get("BIOCLASS_TEST_DATA")
-    if not named:
-        pytest.skip("BIOCLASS_TEST_DATA names no folder of real data")
-    place = Path(named) / name
-    if not place.is_dir():
-        pytest.skip(f"there is no {place}")
-    return place.resolve()
 
 
 def findings(*args: object) -> dict[str, dict[str, object]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import real_folder as folder
 from conftest import run_cli
 
 from bioclass.dataset import load_samples
@@ -15,17 +15,6 @@ from bioclass.samples import Samples
 from bioclass.shelf import Shelf
 
 pytestmark = pytest.mark.real_data
-
-
-def folder(name: str) -> Path:
-    """A folder of real data, from the environment variable BIOCLASS_TEST_DATA."""
-    named = os.environ.get("BIOCLASS_TEST_DATA")
-    if not named:
-        pytest.skip("BIOCLASS_TEST_DATA names no folder of real data")
-    found = Path(named) / name
-    if not found.is_dir():
-        pytest.skip(f"there is no {found}")
-    return found.resolve()
 
 
 def read(name: str, root: Path) -> tuple[Samples, dict[str, int]]:
