@@ -1,6 +1,7 @@
 """Runs and a part of their data to figures: each run, how they differ, and their ensemble.
 
-``runs`` is the way through, ``folds`` that of a cross-validation. ``data`` reads images and scores them,
+``runs`` is the way through, ``folds`` that of a cross-validation, ``held_out`` that to labels which may be wrong.
+``data`` reads images and scores them,
 ``ensembles`` combines the models, ``judge`` tells how far their answers can be relied on, ``results`` holds what is
 found, ``tables`` writes it, ``decisions`` says yes or no, and ``fitted`` keeps for new images what was fitted.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from bioclass.evaluate.decisions import Decisions, Question, decide_by
 from bioclass.evaluate.fitted import Fitted, load_fitted
 from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds
+from bioclass.evaluate.held_out import HeldOut, held_out
 from bioclass.evaluate.judge import Answers, Calibrated, Reliability, Wishes
 from bioclass.evaluate.results import Combined, Evaluated, Evaluation, Selected
 from bioclass.evaluate.runs import evaluate_runs
@@ -26,6 +28,7 @@ __all__ = [
     "Evaluated",
     "Evaluation",
     "Fitted",
+    "HeldOut",
     "Question",
     "Reliability",
     "Scored",
@@ -34,6 +37,7 @@ __all__ = [
     "decide_by",
     "evaluate_folds",
     "evaluate_runs",
+    "held_out",
     "load_fitted",
     "predictions_csv",
 ]

@@ -70,7 +70,7 @@ class Data:
             RunError: the run lacks one of the parts, or the data is not what it was fitted on.
         """
         run = model.run
-        samples = self._read(run)
+        samples = self.samples(run)
         split = run.match(samples)
         for other in model.others:
             other.match(samples)
@@ -90,7 +90,8 @@ class Data:
             scored[part] = Scored(run.classes, *given, probabilities, probabilities.argmax(axis=1))
         return scored
 
-    def _read(self, run: Run) -> Samples:
+    def samples(self, run: Run) -> Samples:
+        """Return all images of a run's dataset, from where they were named or fitted on."""
         where = find_root(run.card, self._root, run.recorded_root())
         key = (where, run.card.to_toml())
         if key not in self._samples:

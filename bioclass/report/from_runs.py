@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +14,12 @@ from bioclass.ensemble import METHODS, Method
 from bioclass.errors import InputError, RunError
 from bioclass.evaluate import evaluate_runs
 from bioclass.files import write_atomic
-from bioclass.images import read_image, to_channels
-from bioclass.report.display import display_of
-from bioclass.report.gallery import draw_gallery
 from bioclass.report.misclassified import captions, misclassified, sentence, table_csv
+from bioclass.report.pictures import draw_samples
 from bioclass.report.predictions import Predictions, is_evaluated, predictions_file, read_probabilities, voted
-from bioclass.report.variants import spread
 from bioclass.run import Run, check_part, open_run
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
-
-Array = npt.NDArray[Any]
-
-EXAMPLES = 64
-"""Images by which it is decided how all are shown."""
 
 
 @dataclass(frozen=True)
@@ -126,18 +117,9 @@ def _drawn(
     if len(rows) == 0:
         return Drawn(caption, 0, ())
     wrong = where[rows]
-    examples = [_image(samples, run, wrong[place]) for place in spread(len(wrong), EXAMPLES)]
-    display = display_of(examples, run.plan.input)
-    shapes = {(image.shape[0], image.shape[1]) for image in examples}
-    caption = f"{caption} {display.note}".rstrip()
     titles = [item.title or item.name for item in run.card.classes]
-    files = draw_gallery(
-        lambda number: display(_image(samples, run, wrong[number])),
-        captions(rows, labels, votes, titles, both=both),
-        shapes.pop() if len(shapes) == 1 else (1, 1),
-        out,
-        caption,
-    )
+    texts = captions(rows, labels, votes, titles, both=both)
+    caption, files = draw_samples(run, samples, wrong, texts, caption, out)
     table = out.with_suffix(".csv")
     write_atomic(table, table_csv(rows, labels, samples.ids[where], votes, run.classes))
     return Drawn(caption, len(rows), (*files, table))
@@ -192,12 +174,3 @@ def _probabilities(
             )
         found[path] = answered
     return found
-
-
-def _image(samples: Samples, run: Run, row: int) -> Array:
-    """One image (H, W, C), as it is stored."""
-    found = samples.images[row]
-    if isinstance(found, Path):
-        return to_channels(read_image(found), run.plan.channels, found)
-    image: Array = found
-    return image

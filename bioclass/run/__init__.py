@@ -8,7 +8,7 @@ Nothing in it is a pickle, and opening it executes nothing.
 """
 
 from bioclass.run.create import create_run, locked, refuse_existing, refuse_other_recipe
-from bioclass.run.folder import DOCUMENTS, Run, history_lines, open_run
+from bioclass.run.folder import DOCUMENTS, Run, history_lines, holds_run, open_run
 from bioclass.run.folds import Folds, create_folds, held_out_part, holds_folds, open_folds, refuse_existing_folds
 from bioclass.run.split_table import SplitTable, check_part
 
@@ -23,6 +23,7 @@ __all__ = [
     "held_out_part",
     "history_lines",
     "holds_folds",
+    "holds_run",
     "locked",
     "open_folds",
     "open_run",

@@ -148,6 +148,11 @@ class Run:
         return self.split.match(samples, self.path)
 
 
+def holds_run(path: Path) -> bool:
+    """Return whether a folder is that of a run, whole or damaged, and not one that only has a manifest too."""
+    return (path / "manifest.json").is_file() and any((path / name).is_file() for name in DOCUMENTS)
+
+
 def open_run(path: Path) -> Run:
     """Open a run folder and verify every document in it.
 

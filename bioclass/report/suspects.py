@@ -1,0 +1,122 @@
+"""From a run or folds to the labels that are probably wrong: a list, a table, and pictures in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bioclass.check.confident import Suspect, suspects
+from bioclass.errors import RunError
+from bioclass.evaluate import HeldOut, held_out
+from bioclass.evaluate.tables import table_csv
+from bioclass.files import write_atomic
+from bioclass.report.pictures import draw_samples
+from bioclass.shelf import Shelf
+
+FOLDER, NAME = "check", "suspects"
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """An image whose label is probably wrong: its id, the given and the likely class, and how clear it is."""
+
+    id: str
+    given: str
+    likely: str
+    margin: float
+    """How much more probable the likely class is than the given one, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """The labels of a model's dataset that are probably wrong.
+
+    Attributes:
+        model: the run folder or the folder of folds.
+        part: by which images: "validation" of a run, what folds held out ("test" or "fold").
+        judged: how many images that are.
+        images: how many the dataset has.
+        suspects: the most suspect first.
+        files: a table, and pictures if there are suspects.
+    """
+
+    model: Path
+    part: str
+    judged: int
+    images: int
+    suspects: tuple[Doubt, ...]
+    files: tuple[Path, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything JSON-ready."""
+        return {
+            "model": str(self.model),
+            "part": self.part,
+            "judged": self.judged,
+            "images": self.images,
+            "suspects": [asdict(each) for each in self.suspects],
+            "files": [str(file) for file in self.files],
+        }
+
+
+def doubt_labels(
+    path: Path,
+    shelf: Shelf,
+    *,
+    root: Path | None = None,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
+) -> Doubts:
+    """Find labels that are probably wrong, by confident learning, and write them into ``check/`` of the folder.
+
+    Args:
+        path: a run folder, whose validation part is judged, or a folder of folds, which judge all they held out.
+        shelf: where adapters are found.
+        root: the folder of the data; by default where the run was fitted on it.
+        device: as in ``fit``.
+        say: told what is being done.
+
+    Raises:
+        RunError: the folder is damaged or incomplete, has no validation part, or cannot be written into.
+    """
+    held = held_out(path, shelf, root=root, device=device, say=say)
+    samples, classes = held.samples, held.run.classes
+    found = suspects(held.probabilities, samples.labels[held.rows])
+    doubts = tuple(
+        Doubt(str(samples.ids[held.rows[each.row]]), classes[each.label], classes[each.likely], each.margin)
+        for each in found
+    )
+    try:
+        files = _write(path / FOLDER, held, found, doubts)
+    except OSError as problem:
+        raise RunError(f"The suspects cannot be written into {path / FOLDER}: {problem.strerror}.") from None
+    return Doubts(path, held.part, len(held.rows), len(samples), doubts, files)
+
+
+def _write(folder: Path, held: HeldOut, found: Sequence[Suspect], doubts: Sequence[Doubt]) -> tuple[Path, ...]:
+    folder.mkdir(exist_ok=True)
+    pictures = _draw(folder / f"{NAME}.png", held, found) if found else []
+    for old in set(folder.glob(f"{NAME}*.png")) - set(pictures):
+        # Of a check before this one, which found others.
+        old.unlink()
+    table = folder / f"{NAME}.csv"
+    rows = ([rank, each.id, each.given, each.likely, each.margin] for rank, each in enumerate(doubts, 1))
+    write_atomic(table, table_csv(["rank", "id", "given", "likely", "margin"], rows))
+    return (table, *pictures)
+
+
+def _draw(file: Path, held: HeldOut, found: Sequence[Suspect]) -> list[Path]:
+    card = held.run.card
+    titles = [item.title or item.name for item in card.classes]
+    captions = [
+        (f"{rank}. {titles[each.label]}", f"{titles[each.likely]}? {each.margin:.2f}")
+        for rank, each in enumerate(found, 1)
+    ]
+    note = (
+        f"{len(found):,} of {len(held.rows):,} images ({card.title}) have a label that is probably wrong, the most "
+        "suspect first: rank, given class, likely class, and how much more probable it is."
+    )
+    rows = held.rows[[each.row for each in found]]
+    return draw_samples(held.run, held.samples, rows, captions, note, file)[1]
