@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 from conftest import pictures, refused, run_cli, write_folder, write_png, write_recipe
 from PIL import Image
+
+from bioclass.check import check_dataset
+from bioclass.cli.progress import counter
+from bioclass.shelf import Shelf
 
 
 @pytest.fixture
@@ -40,6 +46,36 @@ def test_nothing_is_wrong(data):
     assert check(data, status=0) == {}
     said = run_cli("check", data)
     assert said.status == 0 and "36 images, 3 classes; 0 errors, 0 warnings, 0 notes." in said.out
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_how_far_it_is(data, monkeypatch):
+    """Both steps reach all images; what can be read is compared."""
+    (data / "class1" / "empty.png").touch()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with counter() as advance:
+        told = []
+
+        def both(*step):
+            told.append(step)
+            advance(*step)
+
+        card, place = Shelf().find(str(data))
+        check_dataset(card, place, Shelf(), None, both)
+    assert [step for step in told if step[0] == "reading"] == [("reading", n, 37) for n in range(1, 38)]
+    assert told[-1] == ("comparing", 36, 36)
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).splitlines()[-2:]
+    assert "reading" in last[0] and "37/37" in last[0] and "comparing" in last[1] and "36/36" in last[1]
+
+
+def test_a_log_has_no_bars(data):
+    assert run_cli("check", data).err == f"Checking pics in {data}\n"
 
 
 # Bad input: each is a finding, and the other files are read all the same

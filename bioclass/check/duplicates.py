@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,14 @@ _BLOCK = 512
 _AT_ONCE = 16_384
 
 
-def near_copies(thumbs: Array, alike: float = ALIKE) -> list[Rows]:
+def near_copies(
+    thumbs: Array, alike: float = ALIKE, compared: Callable[[int], None] = lambda images: None
+) -> list[Rows]:
     """Return the sets of images that show the same in any of eight orientations, in the order of their first.
 
     Two images are near copies if the correlation of their thumbnails (N, SIDE, SIDE) is at least ``alike`` in one
     of the eight flips and quarter turns; a set holds what such pairs link. Images of one brightness are left out.
+    ``compared`` is told how many images were compared with all others.
 
     Few pairs are compared in full: projections on patterns that no flip or turn changes, and after them means over
     4 x 4 pixels, are no further apart than the images themselves, so they rule most pairs out for less.
@@ -47,6 +50,7 @@ def near_copies(thumbs: Array, alike: float = ALIKE) -> list[Rows]:
     for start in range(0, len(used), _BLOCK):
         left = _nearby(invariant, start, most)
         pairs += [used[pair] for pair in _turned(unit, _turned(coarse, left, most), most)]
+        compared(int(used[start : start + _BLOCK][-1]) + 1)
     if not pairs:
         return []
     numbers = merged(len(thumbs), pairs)

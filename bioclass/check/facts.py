@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from bioclass.check.findings import Rows
 from bioclass.errors import ImageError
 from bioclass.images import read_image
 
+T = TypeVar("T")
 Array = npt.NDArray[Any]
 SIDE = 32
 """Height and width of the thumbnails by which near copies are found."""
@@ -80,20 +81,30 @@ class Facts:
     thumbs: npt.NDArray[np.float32]
 
 
-def look_at(images: Array | Sequence[Path]) -> tuple[Facts, Rows, dict[int, ImageError]]:
-    """Read every image once.
+def look_at(
+    images: Array | Sequence[Path], seen: Callable[[int], None] = lambda images: None
+) -> tuple[Facts, Rows, dict[int, ImageError]]:
+    """Read every image once; ``seen`` is told how many were.
 
     Returns:
         The facts of those that can be read, their rows, and why the others cannot, by row.
     """
     if isinstance(images, np.ndarray):
-        looks = [look(image) for image in images]
+        looks = _counted(map(look, images), seen)
         return _facts(looks), np.arange(len(images)), {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        answers = list(pool.map(_look_at_file, images))
+        answers = _counted(pool.map(_look_at_file, images), seen)
     problems = {row: answer for row, answer in enumerate(answers) if isinstance(answer, ImageError)}
     rows = np.array([row for row in range(len(answers)) if row not in problems], dtype=np.intp)
     return _facts([answer for answer in answers if not isinstance(answer, ImageError)]), rows, problems
+
+
+def _counted(items: Iterable[T], seen: Callable[[int], None]) -> list[T]:
+    out = []
+    for item in items:
+        out.append(item)
+        seen(len(out))
+    return out
 
 
 def look(image: Array, file_format: str = "") -> Look:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from bioclass.recipe import Recipe, Split
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
 from bioclass.split import Parts
+
+Advance = Callable[[str, int, int], None]
+"""Told what is being done, with how many images it is done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,13 @@ class Checked:
         return out.getvalue()
 
 
-def check_dataset(card: Card, root: Path, shelf: Shelf, recipe: Recipe | None = None) -> Checked:
+def check_dataset(
+    card: Card,
+    root: Path,
+    shelf: Shelf,
+    recipe: Recipe | None = None,
+    advance: Advance = lambda doing, done, total: None,
+) -> Checked:
     """Look for everything that is wrong with a dataset; every image is read once.
 
     Args:
@@ -68,6 +77,7 @@ def check_dataset(card: Card, root: Path, shelf: Shelf, recipe: Recipe | None = 
         root: folder of its files.
         shelf: of adapters.
         recipe: whose split is checked, and whether it brings images to one size; by default the default split.
+        advance: told how far reading and comparing the images are.
 
     Raises:
         DatasetError: nothing can be read.
@@ -76,7 +86,7 @@ def check_dataset(card: Card, root: Path, shelf: Shelf, recipe: Recipe | None = 
     findings += [*find_class_names(card), *find_imbalance(samples, card), *find_singles(samples, card.class_names)]
     parts, problems = _parts(samples, card, Split() if recipe is None else recipe.split)
     findings += problems
-    facts, rows, unreadable = look_at(samples.images)
+    facts, rows, unreadable = look_at(samples.images, lambda done: advance("reading", done, len(samples)))
     if unreadable and not isinstance(samples.images, np.ndarray):
         findings += find_unreadable(samples.images, samples.ids, unreadable)
     together: list[Rows] = []
@@ -85,7 +95,7 @@ def check_dataset(card: Card, root: Path, shelf: Shelf, recipe: Recipe | None = 
         size: Severity = "note" if recipe and recipe.preprocess.size else "warning"
         findings += find_sizes(ids, facts, samples.labels[rows], size)
         findings += [*find_kinds(ids, facts, card.channels), *find_values(ids, facts, card.bit_depth)]
-        together, more = _copies(samples, rows, parts, facts, card.class_names)
+        together, more = _copies(samples, rows, parts, facts, card.class_names, advance)
         targets: dict[str, npt.NDArray[Any]] = {"class": samples.labels[rows]}
         if samples.parts is not None:
             targets["part"] = samples.parts[rows]
@@ -104,14 +114,18 @@ def _parts(samples: Samples, card: Card, split: Split) -> tuple[Parts, list[Find
 
 
 def _copies(
-    samples: Samples, rows: Rows, parts: Parts, facts: Facts, classes: Sequence[str]
+    samples: Samples, rows: Rows, parts: Parts, facts: Facts, classes: Sequence[str], advance: Advance
 ) -> tuple[list[Rows], list[Finding]]:
     """Sets of copies, exact and near, and what is to be said of them."""
     constant = facts.low == facts.high
     exact = [rows[each] for each in same(np.flatnonzero(~constant).tolist(), facts.digest)]
     small = int(np.median(facts.shape[:, :2].min(axis=1))) < SMALL
     alike = ALIKE_SMALL if small else ALIKE
-    sets = [rows[each] for each in near_copies(facts.thumbs, alike)]
+
+    def compared(images: int) -> None:
+        advance("comparing", images, len(rows))
+
+    sets = [rows[each] for each in near_copies(facts.thumbs, alike, compared)]
     near = without(sets, exact)
     found = [*find_leaks(samples, parts, exact), *find_conflicts(samples, classes, exact)]
     if exact:

@@ -79,6 +79,7 @@ def _check_dataset(
     dataset: str, shelf: Shelf, root: Path | None, recipe: str | None, groups: Path | None, as_json: bool
 ) -> None:
     from bioclass.check import check_dataset
+    from bioclass.cli.progress import counter
     from bioclass.dataset import find_root
     from bioclass.files import write_atomic
     from bioclass.recipe import load_recipe
@@ -87,7 +88,8 @@ def _check_dataset(
     chosen = None if recipe is None else load_recipe(shelf.recipe(recipe))
     place = find_root(card, root, itself)
     say(f"Checking {card.name}" if card.format is None else f"Checking {card.name} in {place}")
-    checked = check_dataset(card, place, shelf, chosen)
+    with counter() as advance:
+        checked = check_dataset(card, place, shelf, chosen, advance)
     if groups is not None:
         write_atomic(groups, checked.groups_csv())
         say(f"Groups of {len(checked.samples)} images: {groups}")

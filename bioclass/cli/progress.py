@@ -1,9 +1,9 @@
-"""The progress of many runs: bars on a terminal, plain lines in a log."""
+"""The progress of many runs, or images: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,27 @@ def watcher(total: int, done: int) -> Iterator[Watcher]:
         expand=True,
     ) as bars:
         yield Bars(bars, total, done)
+
+
+@contextmanager
+def counter() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function of what is being done, with how many images, and of how many; a log has no need of it."""
+    if not sys.stderr.isatty():
+        yield lambda doing, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        shown: dict[str, Any] = {}
+
+        def advance(doing: str, done: int, total: int) -> None:
+            if doing not in shown:
+                shown[doing] = bars.add_task(doing, total=total)
+            bars.update(shown[doing], completed=done)
+
+        yield advance
 
 
 class Lines:
