@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 from conftest import fit, fit_folds, pictures, refused, run_cli, write_folder, write_recipe
+
+from bioclass.files import read_sealed, write_sealed
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +129,79 @@ def test_a_wrong_question_is_one_sentence(home, args, words):
 def test_without_a_validation_part_nothing_is_decided(home):
     run = fit(home / "pics.toml", home / "without", "--set", "split.validation=0")
     assert "has no validation part" in refused("decide", run)
+
+
+# New images
+
+
+def predicted(run, *args):
+    result = run_cli("predict", run, *args)
+    assert result.status == 0, result.err
+    return list(csv.DictReader(result.out.splitlines())), result.err
+
+
+def test_new_images_are_decided_as_those_of_the_test_part_were(home, tmp_path):
+    """The test images themselves, as files: the same decisions as ``decide`` wrote down."""
+    run = shutil.copytree(home / "run", tmp_path / "run")
+    table = tmp_path / "costs.csv"
+    table.write_text("true,class0,class1,class2\nclass0,0,20,30\nclass1,1,0,1\nclass2,1,1,0\n")
+    screening = found(run, "--positive", "class2", "--sensitivity", "0.9", "--costs", table)["screening"]
+    known = rows(run / "evaluation" / "test" / "decisions.csv")
+    told, said = predicted(run, *(home / "pics" / row["id"] for row in known), "--decide")
+    assert [(row["positive"], row["least_cost"]) for row in told] == [
+        (row["positive"], row["least_cost"]) for row in known
+    ]
+    assert {row["positive"] for row in told} == {"yes", "no"}
+    assert any(row["least_cost"] != row["class"] for row in told)
+    assert f"from a probability of {screening['thresholds'][0]['threshold']:.4g}, chosen to find 90 %" in said
+    # A question replaces what was kept; a look at the figures asks none, and keeps it.
+    found(run, "--positive", "class1")
+    found(run)
+    image = home / "pics" / known[0]["id"]
+    again, said = predicted(run, image, "--decide")
+    assert "least_cost" not in again[0] and "Positive is class1" in said
+    [row] = json.loads(run_cli("predict", run, image, "--decide", "--json").out)["images"]
+    assert row["positive"] is (again[0]["positive"] == "yes")
+    assert "positive" not in predicted(run, image)[0][0]
+
+
+def test_calibrated_answers_do_not_move_a_threshold(home, tmp_path):
+    run = shutil.copytree(home / "run", tmp_path / "run")
+    found(run, "--positive", "class2", "--sensitivity", "0.9")
+    assert run_cli("evaluate", run, "--calibrate", "--error-rate", "0.2").status == 0
+    alone, both = (
+        predicted(run, home / "pics", "--decide")[0],
+        predicted(run, home / "pics", "--decide", "--answers")[0],
+    )
+    assert [row["positive"] for row in alone] == [row["positive"] for row in both]
+    assert alone[0]["p_class2"] != both[0]["p_class2"] and "answered" in both[0]
+
+
+def test_a_fold_alone_decides_by_its_own_threshold(home):
+    threshold = found(home / "folds", "--positive", "class2", "--sensitivity", "0.8")["screening"]["thresholds"][1]
+    assert f"{threshold['threshold']:.4g}" in predicted(home / "folds" / "fold-1", home / "pics", "--decide")[1]
+    assert "--decide is for a single run" in refused("predict", home / "folds", home / "pics", "--decide")
+
+
+def test_a_promise_that_cannot_be_kept_is_told_again(home, tmp_path):
+    run = shutil.copytree(home / "run", tmp_path / "run")
+    found(run, "--positive", "class1", "--sensitivity", "0.99")
+    told, said = predicted(run, home / "pics", "--decide")
+    assert {row["positive"] for row in told} == {"yes"} and "every answer is then positive" in said
+
+
+def test_decisions_that_were_not_chosen_or_are_of_other_weights_are_refused(home, tmp_path):
+    run = shutil.copytree(home / "run", tmp_path / "run", ignore=shutil.ignore_patterns("evaluation"))
+    found(run)
+    message = refused("predict", run, home / "pics", "--decide")
+    assert "Nothing was decided" in message and "with --positive or --costs first" in message
+    found(run, "--positive", "class1")
+    file = run / "evaluation" / "validation" / "decided.json"
+    document = read_sealed(file)
+    for broken in ({**document, "screening": {}}, {**document, "costs": "none"}, {"weights": document["weights"]}):
+        write_sealed(file, broken)
+        assert "is not what bioclass writes" in refused("predict", run, home / "pics", "--decide")
+    write_sealed(file, {**document, "weights": "other"})
+    assert "was trained on since" in refused("predict", run, home / "pics", "--decide")
+    file.write_text(file.read_text().replace("0.95", "0.5"))
+    assert "is damaged or was edited" in refused("predict", run, home / "pics", "--decide")

@@ -12,7 +12,7 @@ from bioclass.cli.tables import Cell, Two, print_table, print_text
 from bioclass.errors import InputError
 
 if TYPE_CHECKING:
-    from bioclass.decisions import ScreeningFigures
+    from bioclass.decisions import Screening, ScreeningFigures
     from bioclass.evaluate import Decisions
 
 
@@ -47,6 +47,7 @@ def decide(
     For every class sensitivity, specificity and predictive values; a threshold for a stated sensitivity
     (--positive); decisions of least expected cost (--costs); how many of each class there are, corrected for the
     model's confusions. All is fitted on the validation part, and told by the test part or what each fold held out.
+    A run keeps its threshold and costs: `bioclass predict RUN PATH --decide` applies them to new images.
     """
     from bioclass.evaluate import Question, decide_by
     from bioclass.shelf import Shelf
@@ -123,12 +124,17 @@ def _print_screening(found: Decisions, screened: ScreeningFigures) -> None:
         f"Of {tp + fn} positive images {tp} are found and {fn} missed; of {tn + fp} negative ones {fp} are called "
         "positive."
     )
-    few = [each.positives for each in found.screenings if each.positives < each.needed]
+    few = [each for each in found.screenings if not each.promised]
     if few:
-        print_text(
-            f"A validation part with {min(few)} positives or groups of them promises no such sensitivity, which "
-            f"takes {first.needed}: every answer is then positive."
-        )
+        print_text(too_few(min(few, key=lambda each: each.positives)))
+
+
+def too_few(screening: Screening) -> str:
+    """Say why a threshold is 0."""
+    return (
+        f"A validation part with {screening.positives} positives or groups of them promises no such sensitivity, "
+        f"which takes {screening.needed}: every answer is then positive."
+    )
 
 
 def _print_costs(found: Decisions) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bioclass.evaluate import Fitted
+    from bioclass.evaluate import Decided, Fitted
     from bioclass.run import Run
 
 
@@ -32,6 +32,13 @@ def predict(
         typer.Option(
             "--answers",
             help="Calibrated probabilities, and answers at the error rate, as `bioclass evaluate RUN` fitted them.",
+        ),
+    ] = False,
+    decide: Annotated[
+        bool,
+        typer.Option(
+            "--decide",
+            help="Positive or not, and the class of least expected cost, as `bioclass decide RUN` chose.",
         ),
     ] = False,
     out: Annotated[
@@ -50,11 +57,13 @@ def predict(
 
     _check_out(out)
     opened = open_folds(run).runs() if holds_folds(run) else [open_run(run)]
-    if answers and len(opened) > 1:
-        raise InputError(
-            f"--answers is for a single run, and {run} holds folds: leave it out, or name one of its runs."
-        )
+    for name, given in (("--answers", answers), ("--decide", decide)):
+        if given and len(opened) > 1:
+            raise InputError(
+                f"{name} is for a single run, and {run} holds folds: leave it out, or name one of its runs."
+            )
     fitted = _fitted(opened[0]) if answers else None
+    decided = _decided(opened[0]) if decide else None
     files, failed = _files(paths)
     name, _ = choose(device)
     set_threads(available_cores())
@@ -67,7 +76,7 @@ def predict(
         if isinstance(answer, ImageError):
             failed.append((file, answer))
             continue
-        rows.append({"path": str(file), **_row(answer, opened[0].classes, fitted)})
+        rows.append({"path": str(file), **_row(answer, opened[0].classes, fitted, decided)})
     for _, problem in failed:
         say(f"bioclass: {problem}")
     if not rows:
@@ -83,8 +92,32 @@ def _fitted(run: Run) -> Fitted:
     return load_fitted(run)
 
 
-def _row(probabilities: npt.NDArray[np.float64], classes: tuple[str, ...], fitted: Fitted | None) -> dict[str, Any]:
+def _decided(run: Run) -> Decided:
+    """What the run decides by, which is said."""
+    from bioclass.cli.decide import too_few
+    from bioclass.evaluate import load_decided
+
+    decided = load_decided(run)
+    screening = decided.screening
+    if screening is not None:
+        say(
+            f"Positive is {', '.join(screening.positive)}, from a probability of {screening.threshold:.4g}, chosen "
+            f"to find {100 * screening.sensitivity:g} %."
+        )
+        if not screening.promised:
+            say(too_few(screening))
+    return decided
+
+
+def _row(
+    probabilities: npt.NDArray[np.float64],
+    classes: tuple[str, ...],
+    fitted: Fitted | None,
+    decided: Decided | None,
+) -> dict[str, Any]:
     """The columns of an image with probabilities (K,)."""
+    # Decisions are of the network's own probabilities; what is printed may be calibrated for answers.
+    decisions = {} if decided is None else decided.decisions(probabilities[None])
     more: dict[str, Any] = {}
     if fitted is not None:
         table = fitted.calibrated(probabilities[None])
@@ -100,6 +133,7 @@ def _row(probabilities: npt.NDArray[np.float64], classes: tuple[str, ...], fitte
         "class": classes[best],
         "probability": float(probabilities[best]),
         **more,
+        **{name: values[0] for name, values in decisions.items()},
         **{f"p_{name}": float(p) for name, p in zip(classes, probabilities, strict=True)},
     }
 
@@ -136,12 +170,13 @@ def _files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageError]]
 def _write(
     rows: list[dict[str, Any]], failed: list[tuple[Path, ImageError]], out: Path | None, as_json: bool
 ) -> None:
+    from bioclass.evaluate.tables import cell
     from bioclass.files import write_atomic
 
     table = io.StringIO()
     writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
     if out is not None:
         # A file name may be any bytes; what is not text is written as an escape.
         write_atomic(out, table.getvalue().encode(errors="backslashreplace"))
@@ -150,14 +185,3 @@ def _write(
         print_json({"images": rows, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
     elif out is None:
         sys.stdout.write(table.getvalue())
-
-
-def _cell(value: Any) -> Any:
-    """A value as the table has it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, list):
-        return value
-    from bioclass.evaluate.tables import joined
-
-    return joined(value)

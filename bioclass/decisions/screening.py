@@ -37,6 +37,11 @@ class Screening:
     positives: int
     needed: int
 
+    @property
+    def promised(self) -> bool:
+        """Whether there were positives enough; else every answer is positive."""
+        return self.positives >= self.needed
+
     def answers(self, probabilities: npt.NDArray[Any], classes: Sequence[str]) -> BoolArray:
         """Return whether each answer is positive, (N,), for probabilities (N, K) of ``classes``."""
         return _positive_probability(np.asarray(probabilities), self.positive, classes) >= self.threshold
@@ -50,6 +55,12 @@ class Screening:
             "validation": self.positives,
             "needed": self.needed,
         }
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Screening:
+        """Return the screening that ``as_dict`` wrote; KeyError or TypeError if it did not."""
+        names = ("sensitivity", "threshold", "validation", "needed")
+        return cls(tuple(document["positive"]), *(document[name] for name in names))
 
 
 @dataclass(frozen=True)

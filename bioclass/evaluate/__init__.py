@@ -3,11 +3,13 @@
 ``runs`` is the way through, ``folds`` that of a cross-validation, ``held_out`` that to labels which may be wrong.
 ``data`` reads images and scores them,
 ``ensembles`` combines the models, ``judge`` tells how far their answers can be relied on, ``results`` holds what is
-found, ``tables`` writes it, ``decisions`` says yes or no, and ``fitted`` keeps for new images what was fitted.
+found, ``tables`` writes it, ``decisions`` says yes or no, and ``fitted`` and
+``decided`` keep for new images what was fitted.
 """
 
 from __future__ import annotations
 
+from bioclass.evaluate.decided import Decided, load_decided
 from bioclass.evaluate.decisions import Decisions, Question, decide_by
 from bioclass.evaluate.fitted import Fitted, load_fitted
 from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds
@@ -24,6 +26,7 @@ __all__ = [
     "Combined",
     "CrossValidated",
     "CrossValidation",
+    "Decided",
     "Decisions",
     "Evaluated",
     "Evaluation",
@@ -38,6 +41,7 @@ __all__ = [
     "evaluate_folds",
     "evaluate_runs",
     "held_out",
+    "load_decided",
     "load_fitted",
     "predictions_csv",
 ]

@@ -15,7 +15,6 @@ from bioclass.decisions import (
     CostFigures,
     Screening,
     ScreeningFigures,
-    decide,
     estimate_abundance,
     evaluate_costs,
     evaluate_screening,
@@ -24,8 +23,9 @@ from bioclass.decisions import (
 )
 from bioclass.errors import InputError, RunError, did_you_mean
 from bioclass.evaluate.data import Data, Model
+from bioclass.evaluate.decided import Decided, save_decided
 from bioclass.evaluate.scored import Scored, joined
-from bioclass.evaluate.tables import table_csv, to_json, write
+from bioclass.evaluate.tables import cell, table_csv, to_json, write
 from bioclass.reliability import fit_temperature
 from bioclass.run import Run, held_out_part, holds_folds, open_folds, open_run
 from bioclass.shelf import Shelf
@@ -117,7 +117,7 @@ def decide_by(
     """Fit decisions on the validation part, and tell by the test part, or by what each fold held out.
 
     Thresholds and temperatures are fitted for each fold on its own validation part. Files are written into
-    ``evaluation/<part>/``.
+    ``evaluation/<part>/``; with a screening or costs, each run keeps how it decides.
 
     Raises:
         RunError: a run is damaged or has no validation part.
@@ -133,12 +133,8 @@ def decide_by(
     pairs = [Pair(found["validation"], found[part]) for found in (data.scored(Model(run)) for run in runs)]
     unseen = joined([pair.unseen for pair in pairs], folds is not None and folds.repeats > 1)
     known = joined([pair.validation for pair in pairs], len(pairs) > 1)
-    screenings = _screenings(question, pairs, classes)
-    spent, least = None, None
-    if costs is not None:
-        calibrated = _calibrated(pairs)
-        spent = evaluate_costs(calibrated, unseen.labels, costs, unseen.groups)
-        least = decide(calibrated, costs)
+    chosen = [_choose(question, costs, pair, classes) for pair in pairs]
+    answers = _answers(chosen, pairs)
     abundance = estimate_abundance(
         unseen.predicted,
         known.labels,
@@ -147,22 +143,24 @@ def decide_by(
         groups=unseen.groups,
         known_groups=known.groups,
     )
-    positive = _positive(screenings, pairs, classes)
     found = Decisions(
         path=path,
         part=part,
         n=len(unseen.ids),
         groups=None if unseen.groups is None else len(np.unique(unseen.groups)),
         per_class={name: _one_class(unseen, name, question.prevalences.get(name)) for name in classes},
-        screenings=screenings,
-        screened=None if positive is None else _screened(unseen, positive, question),
-        costs=spent,
+        screenings=[each.screening for each in chosen if each.screening is not None],
+        screened=_screened(unseen, answers["positive"], question) if question.positive else None,
+        costs=None if costs is None else _spent(chosen, pairs, unseen, costs),
         abundance=abundance,
         true_shares=(np.bincount(unseen.labels, minlength=len(classes)) / len(unseen.labels)).tolist(),
         folder=path / "evaluation" / part,
     )
-    files = {"decisions.json": to_json(found.as_dict()), "decisions.csv": _table(unseen, positive, least)}
+    files = {"decisions.json": to_json(found.as_dict()), "decisions.csv": _table(unseen, answers)}
     write(found.folder, files)
+    if answers:
+        for run, each in zip(runs, chosen, strict=True):
+            save_decided(run, each)
     return found
 
 
@@ -204,57 +202,42 @@ def _one_class(scored: Scored, name: str, prevalence: float | None) -> Screening
     return evaluate_screening(answers, scored.labels, scored.classes, [name], prevalence, scored.groups)
 
 
-def _screenings(question: Question, pairs: Sequence[Pair], classes: Sequence[str]) -> list[Screening]:
-    if not question.positive:
-        return []
-    return [
-        fit_screening(
-            pair.validation.probabilities,
-            pair.validation.labels,
-            classes,
-            question.positive,
-            question.sensitivity,
-            pair.validation.groups,
-        )
-        for pair in pairs
-    ]
+def _choose(
+    question: Question, costs: npt.NDArray[np.float64] | None, pair: Pair, classes: tuple[str, ...]
+) -> Decided:
+    known, screening = pair.validation, None
+    if question.positive:
+        given = known.probabilities, known.labels, classes, question.positive, question.sensitivity
+        screening = fit_screening(*given, known.groups)
+    temperature = 1.0 if costs is None else fit_temperature(known.probabilities, known.labels).temperature
+    return Decided(classes, screening, costs, temperature)
 
 
-def _positive(
-    screenings: Sequence[Screening], pairs: Sequence[Pair], classes: Sequence[str]
-) -> npt.NDArray[np.bool_] | None:
-    if not screenings:
-        return None
-    answers = [
-        screening.answers(pair.unseen.probabilities, classes)
-        for screening, pair in zip(screenings, pairs, strict=True)
-    ]
-    return np.concatenate(answers)
+def _answers(chosen: Sequence[Decided], pairs: Sequence[Pair]) -> dict[str, list[Any]]:
+    """What was asked for, by name, of all unseen samples."""
+    found = [each.decisions(pair.unseen.probabilities) for each, pair in zip(chosen, pairs, strict=True)]
+    return {name: [answer for each in found for answer in each[name]] for name in found[0]}
 
 
-def _screened(unseen: Scored, answers: npt.NDArray[np.bool_], question: Question) -> ScreeningFigures:
+def _screened(unseen: Scored, answers: Sequence[bool], question: Question) -> ScreeningFigures:
     prevalence = sum(question.prevalences[name] for name in question.positive) if question.prevalences else None
-    return evaluate_screening(answers, unseen.labels, unseen.classes, question.positive, prevalence, unseen.groups)
+    given = unseen.labels, unseen.classes, question.positive, prevalence, unseen.groups
+    return evaluate_screening(np.array(answers, dtype=bool), *given)
 
 
-def _calibrated(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
-    """Probabilities (N, K) that mean what they say, as expected costs want them."""
-    found = [
-        fit_temperature(pair.validation.probabilities, pair.validation.labels).apply(pair.unseen.probabilities)
-        for pair in pairs
-    ]
-    return np.concatenate(found)
+def _spent(
+    chosen: Sequence[Decided], pairs: Sequence[Pair], unseen: Scored, costs: npt.NDArray[np.float64]
+) -> CostFigures:
+    calibrated = [each.calibrated(pair.unseen.probabilities) for each, pair in zip(chosen, pairs, strict=True)]
+    return evaluate_costs(np.concatenate(calibrated), unseen.labels, costs, unseen.groups)
 
 
-def _table(unseen: Scored, positive: npt.NDArray[np.bool_] | None, least: npt.NDArray[np.int64] | None) -> str:
+def _table(unseen: Scored, answers: Mapping[str, list[Any]]) -> str:
     classes = unseen.classes
     columns: dict[str, list[Any]] = {
         "id": unseen.ids.tolist(),
         "true": [classes[k] for k in unseen.labels],
         "predicted": [classes[k] for k in unseen.predicted],
+        **{name: [cell(value) for value in values] for name, values in answers.items()},
     }
-    if positive is not None:
-        columns["positive"] = ["yes" if answer else "no" for answer in positive]
-    if least is not None:
-        columns["least_cost"] = [classes[k] for k in least]
     return table_csv(list(columns), zip(*columns.values(), strict=True))

@@ -46,7 +46,7 @@ def save_fitted(run: Run, reliability: Reliability) -> None:
     """Keep what was fitted for the run's best weights; RunError where it cannot be written."""
     answers = reliability.answers
     document = {
-        "weights": _weights(run),
+        "weights": weights_digest(run),
         "temperature": 1.0 if reliability.calibrated is None else reliability.calibrated.fit.temperature,
         "error_rate": None if answers is None else answers.error_rate,
         "sets": {} if answers is None else {rule: answers.conformal[rule].as_dict() for rule in RULES},
@@ -70,7 +70,7 @@ def load_fitted(run: Run) -> Fitted:
         raise RunError(f"Nothing was fitted for the answers of {run.path} yet: {again} first.")
     document = read_sealed(run.path / FILE)
     try:
-        if document["weights"] != _weights(run):
+        if document["weights"] != weights_digest(run):
             raise RunError(f"The run {run.path} was trained on since its answers were fitted: {again} again.")
         sets = document["sets"].items()
         rate, n_classes = document["error_rate"], len(run.classes)
@@ -84,6 +84,6 @@ def load_fitted(run: Run) -> Fitted:
         raise RunError(f"{run.path / FILE} is not what bioclass writes: {problem}. To mend it, {again}.") from None
 
 
-def _weights(run: Run) -> str:
-    """The digest of the best weights, as their manifest has it."""
+def weights_digest(run: Run) -> str:
+    """Return the digest of the best weights, as their manifest has it."""
     return str(read_sealed(run.path / "best" / "manifest.json")["files"]["weights"]["sha256"])

@@ -79,6 +79,13 @@ def joined(names: Sequence[str]) -> str:
     return "|".join(name.replace("\\", "\\\\").replace("|", "\\|") for name in names)
 
 
+def cell(value: Any) -> Any:
+    """Return a value as a table has it: ``yes`` or ``no``, the names of a set as one text, else as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return joined(value) if isinstance(value, list) else value
+
+
 def _answers_csv(answers: Answers) -> str:
     """A row an image: its most probable class, whether that is the answer, and its sets of classes."""
     scored = answers.scored

@@ -1,0 +1,93 @@
+"""What ``decide`` chose on the validation part, kept in the run folder so that new images are decided so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.decisions import Screening, decide
+from bioclass.errors import RunError
+from bioclass.evaluate.fitted import weights_digest
+from bioclass.files import read_sealed, write_sealed
+from bioclass.reliability import at_temperature
+from bioclass.run import Run
+
+FILE = Path("evaluation") / "validation" / "decided.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Decided:
+    """How a run's probabilities are turned into decisions.
+
+    Attributes:
+        classes: the K class names.
+        screening: the question with two answers; None where none was asked.
+        costs: (K, K), rows the true class; None where no decisions of least cost were asked for.
+        temperature: at which probabilities mean what they say, as expected costs want them.
+    """
+
+    classes: tuple[str, ...]
+    screening: Screening | None
+    costs: npt.NDArray[np.float64] | None
+    temperature: float
+
+    def calibrated(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the probabilities (N, K) at the temperature."""
+        return at_temperature(probabilities, self.temperature)
+
+    def decisions(self, probabilities: npt.NDArray[np.float64]) -> dict[str, list[Any]]:
+        """Return what was asked for of images with a network's own probabilities (N, K).
+
+        Returns:
+            ``positive``, N bool, and ``least_cost``, N class names; each only where it was asked for.
+        """
+        found: dict[str, list[Any]] = {}
+        if self.screening is not None:
+            found["positive"] = self.screening.answers(probabilities, self.classes).tolist()
+        if self.costs is not None:
+            least = decide(self.calibrated(probabilities), self.costs)
+            found["least_cost"] = [self.classes[k] for k in least]
+        return found
+
+
+def save_decided(run: Run, decided: Decided) -> None:
+    """Keep what was chosen for the run's best weights; RunError where it cannot be written."""
+    document = {
+        "weights": weights_digest(run),
+        "screening": None if decided.screening is None else decided.screening.as_dict(),
+        "costs": None if decided.costs is None else decided.costs.tolist(),
+        "temperature": decided.temperature,
+    }
+    try:
+        (run.path / FILE).parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(run.path / FILE, document)
+    except OSError as problem:
+        raise RunError(f"The decisions cannot be written into {run.path}: {problem.strerror}.") from None
+
+
+def load_decided(run: Run) -> Decided:
+    """Return what was chosen last for the run's best weights.
+
+    Raises:
+        RunError: nothing was, or it was for other weights, or is damaged.
+    """
+    again = f"run `bioclass decide {run.path}` with --positive or --costs"
+    if not (run.path / FILE).exists():
+        raise RunError(f"Nothing was decided for {run.path} yet: {again} first.")
+    document = read_sealed(run.path / FILE)
+    try:
+        if document["weights"] != weights_digest(run):
+            raise RunError(f"The run {run.path} was trained on since its decisions were chosen: {again} again.")
+        screening, costs = document["screening"], document["costs"]
+        return Decided(
+            run.classes,
+            None if screening is None else Screening.from_dict(screening),
+            None if costs is None else np.array(costs, dtype=np.float64),
+            document["temperature"],
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RunError(f"{run.path / FILE} is not what bioclass writes: {problem}. To mend it, {again}.") from None
