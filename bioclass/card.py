@@ -137,6 +137,7 @@ class Card(Strict):
     citation: str = ""
     homepage: str = ""
     synthetic: bool = False
+    """Whether no image is of a real thing. Every figure and picture of such images says so."""
     classes: Annotated[tuple[Class, ...], Field(min_length=2)]
     channels: Annotated[int, Field(ge=1)] | None = None
     bit_depth: Annotated[int, Field(ge=1, le=64)] | None = None
@@ -169,6 +170,10 @@ class Card(Strict):
     def class_names(self) -> tuple[str, ...]:
         """The classes in order, as the data names them."""
         return tuple(item.name for item in self.classes)
+
+    def images(self, part: str = "") -> str:
+        """Return what the images, or those of a part, are called: ``images``, ``synthetic test images``."""
+        return " ".join(filter(None, ("synthetic" if self.synthetic else "", part, "images")))
 
     def to_toml(self) -> str:
         """Return the card as TOML."""

@@ -86,7 +86,7 @@ def test_help_names_every_verb_and_option(tmp_path: Path) -> None:
             "--out",
             "--json",
         ),
-        "predict": ("--answers", "--out", "--device", "--json"),
+        "predict": ("--answers", "--decide", "--out", "--device", "--json"),
     }
     for verb, names in options.items():
         out = run_cli(verb, "-h", env={"COLUMNS": "120"}).out

@@ -78,7 +78,7 @@ def test_a_table_and_pictures_in_the_same_order(home: Path) -> None:
     with Image.open(stale.parent / "suspects.png") as image:
         assert f"{len(rows)} of 90 images" in image.info["Description"]
     told = run_cli("check", home / "folds").out
-    assert told.index(CHANGED[0]) > 0 and f"{len(rows)} of 90 labels are probably wrong." in told
+    assert told.index(CHANGED[0]) > 0 and f"{len(rows)} of 90 images have a label that is probably wrong." in told
 
 
 def test_a_run_judges_its_validation_part_alone(run: Path) -> None:

@@ -73,13 +73,15 @@ class Known(Pool):
         super().__init__(Path("nowhere"))
         object.__setattr__(self, "wrong", wrong)
         object.__setattr__(self, "ids", {})
+        object.__setattr__(self, "synthetic", set())
 
     def result(self, cell):
         if cell.name not in self.wrong:
             return None
         parts = self.wrong[cell.name]
         correct = {part: N - len(rows) for part, rows in parts.items()}
-        return Result(self.path(cell), dict.fromkeys(parts, N), correct, 8.0, 2.0, 2, {"processor": "abacus"})
+        counted = self.path(cell), dict.fromkeys(parts, N), correct
+        return Result(*counted, 8.0, 2.0, 2, {"processor": "abacus"}, cell.name in self.synthetic)
 
     def predictions(self, cell, part):
         labels = np.zeros(N, dtype=np.int64)
@@ -133,6 +135,16 @@ def test_figures_of_a_table(study):
     # 0.01^2 / 2 + 0 + 0.002^2 / 2 over the three rows with two seeds.
     assert result.spread.freedom == 3
     assert result.spread.deviation == pytest.approx(np.sqrt((0.00005 + 0.000002) / 3))
+
+
+def test_the_title_says_which_images_are_synthetic(study):
+    found = plan(study, only=["sets"])
+    pool = known(found, plain=(100, 110), turned=(50, 50))
+    real = sheets(found, pool)[0].title
+    pool.synthetic.update(pool.wrong)
+    assert sheets(found, pool)[0].title == f"{real} (synthetic images)"
+    pool.synthetic.pop()
+    assert sheets(found, pool)[0].document()["title"] == f"{real} (some images synthetic)"
 
 
 def test_holm_counts_all_rows_of_the_table(study):

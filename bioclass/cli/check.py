@@ -101,7 +101,10 @@ def _check_dataset(
 def _print(checked: Checked, as_json: bool) -> None:
     n, findings = len(checked.samples), checked.findings
     if as_json:
-        print_json({"dataset": checked.card.name, "images": n, "findings": [asdict(each) for each in findings]})
+        found = [asdict(each) for each in findings]
+        print_json(
+            {"dataset": checked.card.name, "synthetic": checked.card.synthetic, "images": n, "findings": found}
+        )
         return
     for finding in findings:
         print_text(f"{finding.severity} [{finding.kind}] {finding.message}")
@@ -113,7 +116,7 @@ def _print(checked: Checked, as_json: bool) -> None:
         print()
     counts = {kind: sum(each.severity == kind for each in findings) for kind in ("error", "warning", "note")}
     words = ", ".join(f"{number} {kind}{'s' * (number != 1)}" for kind, number in counts.items())
-    print(f"{checked.card.name}: {n} images, {len(checked.card.classes)} classes; {words}.")
+    print(f"{checked.card.name}: {n} {checked.card.images()}, {len(checked.card.classes)} classes; {words}.")
 
 
 def _check_labels(model: Path, shelf: Shelf, root: Path | None, device: str, as_json: bool) -> None:
@@ -139,7 +142,8 @@ def _check_labels(model: Path, shelf: Shelf, root: Path | None, device: str, as_
 
 def _judged(found: Doubts) -> str:
     """How many labels are suspect, and which were judged at all."""
-    words = f"{found.model}: {len(found.suspects)} of {found.judged} labels are probably wrong."
+    judged = f"{len(found.suspects)} of {found.judged} {found.card.images()}"
+    words = f"{found.model}: {judged} have a label that is probably wrong."
     if found.part == "validation":
         return (
             f"{words} Only the validation part was judged, {found.judged} of {found.images} images: the folds of "

@@ -76,7 +76,7 @@ def _written(estimate: Any, scale: float, digits: int, interval: int) -> Two:
     return Two(value, f"{estimate.low * scale:.{interval}f}-{estimate.high * scale:.{interval}f}", "{} ({})")
 
 
-def print_metrics(title: str, metrics: Metrics, counted: str | None = None) -> None:
+def print_metrics(title: str, metrics: Metrics, counted: str) -> None:
     """Print the figures of one model: a table over all images (``counted`` says how many), a table by class."""
     words = {
         "accuracy": ("accuracy %", percent),
@@ -87,9 +87,8 @@ def print_metrics(title: str, metrics: Metrics, counted: str | None = None) -> N
         "log_loss": ("log loss", number),
         "ece": ("calibration error", number),
     }
-    grouped = f" in {metrics.groups} groups" if metrics.groups is not None else ""
     print_table(
-        f"{title}: {counted or f'{metrics.n} images{grouped}'}, with 95 % intervals",
+        f"{title}: {counted}, with 95 % intervals",
         ["all classes", "value"],
         [[label, write(metrics.overall[key])] for key, (label, write) in words.items()],
     )

@@ -58,7 +58,9 @@ def decide(
         print_json(found.as_dict())
         return
     grouped = f" in {found.groups} groups" if found.groups is not None else ""
-    print_text(f"{model}, {found.part} part: {found.n} images{grouped}; 95 % intervals in brackets\n")
+    print_text(
+        f"{model}, {found.part} part: {found.n} {found.card.images()}{grouped}; 95 % intervals in brackets\n"
+    )
     _print_classes(found)
     if found.screened is not None:
         print()

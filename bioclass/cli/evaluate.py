@@ -91,7 +91,7 @@ def evaluate(
     for model in result.models:
         # Snapshots are many and much alike: the table of all of them says what there is to see.
         if not (snapshots and result.votes):
-            print_metrics(f"{model.name}, {part} part", model.metrics)
+            print_metrics(f"{model.name}, {part} part", model.metrics, model.scored.counted)
             print(f"\nFiles: {model.folder}\n")
     if result.votes:
         _print_ensemble(result)
@@ -107,7 +107,12 @@ def _print_ensemble(result: Evaluation) -> None:
     rows += [[f"{name}: {TITLES[name]}", *_headline(found.scored.metrics)] for name, found in result.votes.items()]
     if result.selected is not None:
         rows.append([_selected_title(result.selected), *_headline(result.selected.scored.metrics)])
-    print_table(f"{len(result.models)} models and their ensemble", ["", "accuracy %", "macro F1 %", "errors"], rows)
+    counted = result.models[0].scored.counted
+    print_table(
+        f"{len(result.models)} models and their ensemble: {counted}",
+        ["", "accuracy %", "macro F1 %", "errors"],
+        rows,
+    )
     if result.selected is not None:
         print()
         _print_selected(result.models, result.selected)

@@ -99,11 +99,11 @@ def _name(stem: str, recipe: Recipe) -> str:
 def _train(session: Any, folder: Path) -> list[dict[str, Any]]:
     from bioclass.fit.loop import fit as train
 
-    task, environment = session.task, session.run.environment
+    task, environment, card = session.task, session.run.environment, session.run.card
     shared = f"{environment['workers']} processes" if environment["workers"] > 1 else "1 process"
     say(
-        f"{'Continuing' if session.resumed else 'Training'} {task.recipe.network.name} on {len(task.train)} images "
-        f"({len(session.validation)} for validation), {task.stream.iterations} iterations of "
+        f"{'Continuing' if session.resumed else 'Training'} {task.recipe.network.name} on {len(task.train)} "
+        f"{card.images()} ({len(session.validation)} for validation), {task.stream.iterations} iterations of "
         f"{task.recipe.fit.batch_size}, on {environment['device']} in {shared}, into {folder}"
     )
     answer = "Stopping at the next point that can be resumed..."
@@ -131,8 +131,17 @@ def _line(record: dict[str, Any]) -> str:
 def _report(session: Any, records: list[dict[str, Any]], folder: Path, as_json: bool) -> None:
     best = next(record for record in reversed(records) if record["best"])
     finished = session.run.last().state["finished"]
+    card = session.run.card
     if as_json:
-        print_json({"run": str(folder), "finished": finished, "best": best, "epochs": len(records)})
+        print_json(
+            {
+                "run": str(folder),
+                "synthetic": card.synthetic,
+                "finished": finished,
+                "best": best,
+                "epochs": len(records),
+            }
+        )
         return
     print(f"Finished ({finished}). The weights of epoch {best['epoch']} are in {folder}.")
     print(f"Evaluate them on the test part with: bioclass evaluate {folder}")

@@ -52,11 +52,13 @@ def fit_folds(request: Request, shelf: Shelf, jobs: int | None, as_json: bool) -
     if failures:
         lines = "\n".join(f"  - {name}: {reason}" for name, reason in failures.items())
         raise BioclassError(f"{len(failures)} of {len(folds.folds)} folds failed:\n{lines}")
+    card = folds.finished()[0].card
     if as_json:
-        print_json({"folds": str(folds.path), "runs": [str(folds.path / name) for name in folds.names]})
+        runs = [str(folds.path / name) for name in folds.names]
+        print_json({"folds": str(folds.path), "synthetic": card.synthetic, "runs": runs})
         return
     print(f"Finished. All {len(folds.folds)} folds are in {folds.path}.")
-    print(f"Evaluate them on the images that each of them held out with: bioclass evaluate {folds.path}")
+    print(f"Evaluate them on the {card.images()} that each of them held out with: bioclass evaluate {folds.path}")
 
 
 def _run(folds: Folds, request: Request, shelf: Shelf, jobs: int) -> dict[str, str]:
@@ -130,7 +132,7 @@ def _print_pooled(model: CrossValidated) -> None:
     repeats = model.folds.repeats
     grouped = f" in {model.metrics.groups} groups" if model.grouped else ""
     often = f", each tested {repeats} times" if repeats > 1 else ""
-    counted = f"{model.images} images{grouped}{often}"
+    counted = f"{model.images} {model.scored.card.images()}{grouped}{often}"
     print_metrics(f"{model.name}, {len(model.by_fold)} folds pooled", model.metrics, counted)
     print()
     rows: list[list[Cell]] = [
@@ -155,7 +157,8 @@ def _print_comparisons(result: CrossValidation) -> None:
         [model.name, percent(model.metrics.overall["accuracy"]), number(model.metrics.overall["log_loss"])]
         for model in result.models
     ]
-    print_table("The same images, held out by the folds of each", ["", "accuracy %", "log loss"], rows)
+    images = result.models[0].scored.card.images()
+    print_table(f"The same {images}, held out by the folds of each", ["", "accuracy %", "log loss"], rows)
     print()
     pairs: list[list[Cell]] = [
         [

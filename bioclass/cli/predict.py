@@ -64,6 +64,8 @@ def predict(
             )
     fitted = _fitted(opened[0]) if answers else None
     decided = _decided(opened[0]) if decide else None
+    if opened[0].card.synthetic:
+        say(f"{run} was trained on {opened[0].card.images()}: what it makes of real ones is not known.")
     files, failed = _files(paths)
     name, _ = choose(device)
     set_threads(available_cores())

@@ -39,7 +39,7 @@ def runs(
         say(f"{folder} holds no runs.")
         return
     columns = ("run", "dataset", "network", "seed", "state")
-    rows = [[*(str(item[key]) for key in columns), _accuracy(item["accuracy"])] for item in found]
+    rows = [[*(_cell(item, key) for key in columns), _accuracy(item["accuracy"])] for item in found]
     print_table("", [*columns, "test accuracy %"], rows, ["left", "left", "left", "right", "left", "right"])
 
 
@@ -55,6 +55,7 @@ def _describe(path: Path) -> dict[str, Any]:
     return {
         "run": str(path),
         "dataset": run.card.name,
+        "synthetic": run.card.synthetic,
         "network": run.recipe.network.name,
         "seed": run.recipe.seed,
         "state": state,
@@ -72,11 +73,16 @@ def _describe_folds(path: Path) -> dict[str, Any]:
     return {
         "run": str(path),
         "dataset": runs[0].card.name if runs else folds.recipe.dataset,
+        "synthetic": runs[0].card.synthetic if runs else None,
         "network": folds.recipe.network.name,
         "seed": folds.recipe.seed,
         "state": f"{len(runs)} of {len(folds.folds)} folds finished",
         "accuracy": _read_accuracy(path / "evaluation" / part / "metrics.json"),
     }
+
+
+def _cell(item: dict[str, Any], key: str) -> str:
+    return f"{item[key]} (synthetic)" if key == "dataset" and item["synthetic"] else str(item[key])
 
 
 def _read_accuracy(path: Path) -> dict[str, float] | None:

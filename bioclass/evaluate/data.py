@@ -83,11 +83,11 @@ class Data:
         scored = {}
         for part in self._parts:
             rows = np.flatnonzero(split == part)
-            self._say(f"Evaluating {model.name} on {len(rows)} {part} images")
+            self._say(f"Evaluating {model.name} on {len(rows)} {run.card.images(part)}")
             groups = None if samples.groups is None else samples.groups[rows]
             probabilities = predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
             given = samples.ids[rows], samples.labels[rows], groups
-            scored[part] = Scored(run.classes, *given, probabilities, probabilities.argmax(axis=1))
+            scored[part] = Scored(run.card, *given, probabilities, probabilities.argmax(axis=1))
         return scored
 
     def samples(self, run: Run) -> Samples:

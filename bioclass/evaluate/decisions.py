@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bioclass.card import Card
 from bioclass.decisions import (
     Abundance,
     CostFigures,
@@ -63,6 +64,7 @@ class Decisions:
 
     Attributes:
         path: the run folder or the folder of folds.
+        card: of the dataset.
         part: the evaluated part.
         n: number of samples in it.
         groups: number of their groups, None if they are independent.
@@ -76,6 +78,7 @@ class Decisions:
     """
 
     path: Path
+    card: Card
     part: str
     n: int
     groups: int | None
@@ -92,6 +95,7 @@ class Decisions:
         document: dict[str, Any] = {
             "model": str(self.path),
             "part": self.part,
+            "synthetic": self.card.synthetic,
             "n": self.n,
             "groups": self.groups,
             "per_class": {name: figures.as_dict() for name, figures in self.per_class.items()},
@@ -145,6 +149,7 @@ def decide_by(
     )
     found = Decisions(
         path=path,
+        card=runs[0].card,
         part=part,
         n=len(unseen.ids),
         groups=None if unseen.groups is None else len(np.unique(unseen.groups)),

@@ -101,7 +101,7 @@ class CrossValidated:
             "part": self.part,
             "repeats": self.folds.repeats,
             "images": self.images,
-            **self.metrics.as_dict(),
+            **self.scored.figures(),
             "over_folds": self.over_folds(),
             "by_fold": [
                 {"run": name, "repeat": fold.repeat, "group": fold.group, "n": n, **figures}

@@ -52,7 +52,7 @@ class Evaluated:
 
     def figures(self) -> dict[str, Any]:
         """Return everything that was found, JSON-ready."""
-        return {**self.metrics.as_dict(), **self.reliability.as_dict()}
+        return {**self.scored.figures(), **self.reliability.as_dict()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Combined:
 
     def figures(self) -> dict[str, Any]:
         """Return everything that was found, JSON-ready."""
-        return {**self.scored.metrics.as_dict(), **self.reliability.as_dict()}
+        return {**self.scored.figures(), **self.reliability.as_dict()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ def figure_of_recipe(
     shown, names, plan = shown_images(recipe, card, samples, classes, wanted)
     groups, caption = _groups(recipe, plan, shown)
     display = display_of(list(shown.images), plan.input)
-    caption = f"{card.title}: training images as they are, and after {caption}. {display.note}".rstrip()
+    caption = f"{card.title}: {card.images('training')} as they are, and after {caption}. {display.note}".rstrip()
     draw_variants(groups, names, display, out, caption)
     return caption
 

@@ -98,7 +98,7 @@ def figure_of_errors(
     say(f"Reading {first.card.name}")
     samples = load_samples(first.card, place, shelf)
     where = np.flatnonzero(first.match(samples) == part)
-    return _drawn(first, samples, where, votes, f"{part} images ({first.card.title})", both, out)
+    return _drawn(first, samples, where, votes, f"{first.card.images(part)} ({first.card.title})", both, out)
 
 
 def _drawn(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bioclass.card import Card
 from bioclass.check.confident import Suspect, suspects
 from bioclass.errors import RunError
 from bioclass.evaluate import HeldOut, held_out
@@ -35,6 +36,7 @@ class Doubts:
 
     Attributes:
         model: the run folder or the folder of folds.
+        card: of the dataset.
         part: by which images: "validation" of a run, what folds held out ("test" or "fold").
         judged: how many images that are.
         images: how many the dataset has.
@@ -43,6 +45,7 @@ class Doubts:
     """
 
     model: Path
+    card: Card
     part: str
     judged: int
     images: int
@@ -53,6 +56,7 @@ class Doubts:
         """Return everything JSON-ready."""
         return {
             "model": str(self.model),
+            "synthetic": self.card.synthetic,
             "part": self.part,
             "judged": self.judged,
             "images": self.images,
@@ -92,7 +96,7 @@ def doubt_labels(
         files = _write(path / FOLDER, held, found, doubts)
     except OSError as problem:
         raise RunError(f"The suspects cannot be written into {path / FOLDER}: {problem.strerror}.") from None
-    return Doubts(path, held.part, len(held.rows), len(samples), doubts, files)
+    return Doubts(path, held.run.card, held.part, len(held.rows), len(samples), doubts, files)
 
 
 def _write(folder: Path, held: HeldOut, found: Sequence[Suspect], doubts: Sequence[Doubt]) -> tuple[Path, ...]:
@@ -115,8 +119,8 @@ def _draw(file: Path, held: HeldOut, found: Sequence[Suspect]) -> list[Path]:
         for rank, each in enumerate(found, 1)
     ]
     note = (
-        f"{len(found):,} of {len(held.rows):,} images ({card.title}) have a label that is probably wrong, the most "
-        "suspect first: rank, given class, likely class, and how much more probable it is."
+        f"{len(found):,} of {len(held.rows):,} {card.images()} ({card.title}) have a label that is probably wrong, "
+        "the most suspect first: rank, given class, likely class, and how much more probable it is."
     )
     rows = held.rows[[each.row for each in found]]
     return draw_samples(held.run, held.samples, rows, captions, note, file)[1]

@@ -57,6 +57,7 @@ class Result:
         test_seconds: to evaluate the test part.
         jobs: processes that ran at a time.
         environment: of the run.
+        synthetic: whether its images are.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Result:
     test_seconds: float
     jobs: int
     environment: dict[str, Any]
+    synthetic: bool
 
     @property
     def seconds(self) -> float:
@@ -108,6 +110,7 @@ class Pool:
         files = read_sealed(path / "manifest.json")["files"]
         try:
             environment = json.loads(read_verified(path / "environment.json", files["environment.json"]))
+            card = parse_toml(read_verified(path / "card.toml", files["card.toml"]).decode())
             parts = {str(part): figures for part, figures in document["parts"].items()}
             return Result(
                 path,
@@ -117,6 +120,7 @@ class Pool:
                 float(document["test_seconds"]),
                 int(document["jobs"]),
                 environment,
+                bool(card.get("synthetic", False)),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise RunError(f"{path / RESULT} is not what bioclass writes: {problem!r}.") from None

@@ -50,7 +50,9 @@ def table_sheet(plan: Plan, found: Comparison) -> Sheet:
     rows = [_table_row(plan, found, row, timed) for row in found.rows]
     records = [_table_record(plan, found, row) for row in found.rows]
     notes = [*_table_notes(plan, found), *origin_notes(plan, table.name, found.results)]
-    return Sheet(table.name, title(plan, table.title), columns, rows, len(table.rows), records, notes)
+    return Sheet(
+        table.name, title(plan, table.title, found.results), columns, rows, len(table.rows), records, notes
+    )
 
 
 def _table_row(plan: Plan, found: Comparison, row: Row, timed: bool) -> list[Text]:
@@ -117,7 +119,7 @@ def ensemble_sheet(plan: Plan, found: EnsembleComparison) -> Sheet:
     rows = [_ensemble_row(found, row) for row in found.rows]
     records = [_ensemble_record(plan, found, row) for row in found.rows]
     notes = [*_ensemble_notes(plan, found), *origin_notes(plan, item.name, found.results)]
-    return Sheet(item.name, title(plan, item.title), columns, rows, 2, records, notes)
+    return Sheet(item.name, title(plan, item.title, found.results), columns, rows, 2, records, notes)
 
 
 def _ensemble_row(found: EnsembleComparison, row: EnsembleRow) -> list[Text]:

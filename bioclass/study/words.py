@@ -18,8 +18,10 @@ MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 OUTSIDE, DOUBT = "≠", "†"
 
 
-def title(plan: Plan, text: str) -> str:
-    """Return a table's title, which says so where the trainings are not as long as the study has them."""
+def title(plan: Plan, text: str, results: Sequence[Result]) -> str:
+    """Return a table's title, which says so where images are synthetic, or trainings shorter than the study's."""
+    if any(result.synthetic for result in results):
+        text += " (synthetic images)" if all(result.synthetic for result in results) else " (some images synthetic)"
     return f"{text} (REDUCED: {', '.join(plan.settings)})" if _reduced(plan) else text
 
 
