@@ -140,6 +140,10 @@ def test_unknown_words(mistakes, text, sentence):
         (BASE + "optimizer = { name = 'adam', beta1 = 1 }\n", "fit.optimizer.beta1 must be less than 1. Got 1"),
         (BASE + "schedule = { name = 'steps', at = [0.5, 2] }\n", "fit.schedule.at[1] must be less than 1. Got 2"),
         (BASE + "select = 'acuracy'\n", "Got 'acuracy'; did you mean 'accuracy'?"),
+        (
+            BASE + "loss = { name = 'cross-entropy', label_smoothing = 1 }\n",
+            "fit.loss.label_smoothing must be less than 1. Got 1",
+        ),
         (BASE + "early_stopping = true\n", "fit.early_stopping must be a table. Got true"),
         (
             BASE + "class_weights = 'balance'\n",
@@ -268,6 +272,8 @@ def test_missing_file_and_folder(tmp_path):
         ("fit.class_weights=balanced", "fit.class_weights", "balanced"),
         ('fit.class_weights={a = 1, "b.c" = 2}', "fit.class_weights.b.c", 2.0),
         ("fit.early_stopping.patience=2", "fit.early_stopping.patience", 2),
+        ("fit.loss.label_smoothing=0.1", "fit.loss.label_smoothing", 0.1),
+        ("fit.loss.name=focal", "fit.loss.gamma", 2.0),
         ("root=/data/my images", "root", "/data/my images"),
     ],
 )
@@ -395,6 +401,8 @@ def test_title_and_root_are_no_choices(load):
         "fit.class_weights=balanced",
         "fit.class_weights={}",
         "fit.sampling=balanced",
+        "fit.loss.label_smoothing=0.1",
+        "fit.loss.name=focal",
     ],
 )
 def test_every_other_choice_changes_the_digest(load, setting):

@@ -31,10 +31,14 @@ class WeightedLoss(mx.gluon.HybridBlock):  # type: ignore[misc]
         super().__init__()
         self.net = net
         self._gamma = loss.gamma if isinstance(loss, recipe.Focal) else None
+        self._smoothing = loss.label_smoothing if isinstance(loss, recipe.CrossEntropy) else 0.0
 
     def hybrid_forward(self, F: Any, x: Any, labels: Any, weights: Any) -> Any:  # noqa: N803 - Gluon's name
         """Return the loss, (1,)."""
-        of_truth = F.pick(F.log_softmax(self.net(x), axis=-1), labels, axis=-1)
+        of_all = F.log_softmax(self.net(x), axis=-1)
+        of_truth = F.pick(of_all, labels, axis=-1)
+        if self._smoothing:
+            of_truth = (1 - self._smoothing) * of_truth + self._smoothing * F.mean(of_all, axis=-1)
         if self._gamma is not None:
             # Away from zero, where a power below one has no gradient.
             weights = weights * F.clip(1 - F.exp(of_truth), TINY, 1) ** self._gamma

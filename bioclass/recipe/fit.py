@@ -85,9 +85,15 @@ Schedule = Annotated[Constant | Inverse | Steps | Cosine | OneCycle, Field(discr
 
 
 class CrossEntropy(Strict):
-    """The negative logarithm of the true class's probability."""
+    """The negative logarithm of the true class's probability.
+
+    With ``label_smoothing`` e the truth is 1 - e + e / K for the true class and e / K for each of the K - 1 others
+    (Szegedy et al. 2016, section 7): the loss is (1 - e) times that of the true class and e times the mean over all
+    classes. A class weight is that of the true class, for the whole of it.
+    """
 
     name: Literal["cross-entropy"] = "cross-entropy"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Focal(Strict):

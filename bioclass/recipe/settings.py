@@ -36,8 +36,8 @@ def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
 def resolve_recipe(data: dict[str, Any], layers: Iterable[Sequence[Change]], source: str) -> Recipe:
     """Apply layers of changes to a recipe's data, the later over the earlier, and validate the result.
 
-    Within a layer the order does not matter. A new ``name`` for a network, optimizer or schedule drops the other
-    one's keys, which would not fit it; a new length of the training drops the other.
+    Within a layer the order does not matter. A new ``name`` for a network, optimizer, schedule or loss drops the
+    other one's keys, which would not fit it; a new length of the training drops the other.
 
     Args:
         data: of a recipe, as TOML has it; it stays as it is.
@@ -115,6 +115,7 @@ def _defaults() -> dict[tuple[str, ...], Strict]:
         ("network",): Recipe.model_fields["network"].default,
         ("fit", "optimizer"): Fit.model_fields["optimizer"].default,
         ("fit", "schedule"): Fit.model_fields["schedule"].default,
+        ("fit", "loss"): Fit.model_fields["loss"].default,
     }
 
 
