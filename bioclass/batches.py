@@ -29,6 +29,10 @@ class Draw(NamedTuple):
     positions: Rows
     """(B,) places in the stream, all different."""
 
+    def take(self, places: Rows) -> Draw:
+        """Return what some images of the batch are made of."""
+        return Draw(*(each[places] for each in self))
+
 
 class Stream:
     """The endless stream of training images.

@@ -403,6 +403,8 @@ def test_title_and_root_are_no_choices(load):
         "fit.sampling=balanced",
         "fit.loss.label_smoothing=0.1",
         "fit.loss.name=focal",
+        "augment.mix.name=mixup",
+        "augment.mix={name='mixup', alpha=0.3}",
     ],
 )
 def test_every_other_choice_changes_the_digest(load, setting):

@@ -132,6 +132,18 @@ def test_killed_with_batch_normalisation_a_moving_average_and_snapshots(tmp_path
     assert outcome(killed) == expected
 
 
+def test_killed_with_mixed_images(tmp_path):
+    """Two processes, of which each mixes with an image of the other's part."""
+    options = ["--set", "augment.mix.name=cutmix", "--set", "fit.epochs=1"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(whole, "--workers", "2", *options)
+    process = launch(killed, "--workers", "2", *options, kill=("fill", "before", 90))
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    finish(killed, *options)
+    assert outcome(killed) == outcome(whole)
+
+
 def wait_for(path: Path) -> None:
     deadline = time.monotonic() + 60
     while not path.exists() and time.monotonic() < deadline:

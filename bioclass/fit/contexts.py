@@ -96,7 +96,7 @@ class ContextsTrainer:
         weights, gradients = self._zeros(length, context), self._zeros(length, context)
         statistics = self._zeros(self.layout.statistics.length, context)
         self._set(get_weights(net), weights, statistics)
-        return Replica(net, self.task.recipe.fit.loss, self.layout, weights, gradients, statistics, context)
+        return Replica(self.task, net, self.layout, weights, gradients, statistics, context)
 
     def _zeros(self, length: int, context: Any) -> Any:
         # MXNet has no arrays without values.

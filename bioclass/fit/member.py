@@ -17,7 +17,6 @@ from bioclass.fit.schedule import average_decay
 from bioclass.fit.task import Rows, Task
 from bioclass.fit.update import HostUpdate, follow
 from bioclass.networks.blocks import use_blocks, vector_block
-from bioclass.predict import input_shape
 
 SPIN, YIELD = 500, 20_000
 """How often a worker that waits looks again at once, and then gives its turn away, before it sleeps."""
@@ -45,10 +44,10 @@ class Member:
         self._layout = layout = Layout.of(net)
         self._scorer = new_scorer(task, mx.cpu())
         buffers = region.weights, region.gradients[index], region.statistics[index]
-        self.replica = Replica(net, task.recipe.fit.loss, layout, *buffers, mx.cpu())
+        self.replica = Replica(task, net, layout, *buffers, mx.cpu())
         self.update = HostUpdate(task.recipe.fit, layout, region, *shares(layout.trained.length, workers)[index])
-        size = len(task.part(task.stream.rows(0), index, workers))
-        self._batch = aligned((size, *input_shape(task.plan))), aligned((size,)), aligned((size,))
+        images, labels, weights = task.shapes(index, workers)
+        self._batch = aligned(images), aligned(labels), aligned(weights)
         self._arrays = [shared(array) for array in self._batch]
 
     def train(self, start: int, end: int) -> None:

@@ -24,18 +24,21 @@ class WeightedLoss(mx.gluon.HybridBlock):  # type: ignore[misc]
     """Network and loss as one block, so that a step is one call into MXNet each way.
 
     It is the sum over the images of weight x loss; the weights carry the class weight and 1 / batch size, so that
-    the parts of a batch add up.
+    the parts of a batch add up. Images that are ``mixed`` have two classes each, and a weight for each.
     """
 
-    def __init__(self, net: Any, loss: recipe.Loss) -> None:
+    def __init__(self, net: Any, loss: recipe.Loss, mixed: bool = False) -> None:
         super().__init__()
         self.net = net
+        self._mixed = mixed
         self._gamma = loss.gamma if isinstance(loss, recipe.Focal) else None
         self._smoothing = loss.label_smoothing if isinstance(loss, recipe.CrossEntropy) else 0.0
 
     def hybrid_forward(self, F: Any, x: Any, labels: Any, weights: Any) -> Any:  # noqa: N803 - Gluon's name
         """Return the loss, (1,)."""
         of_all = F.log_softmax(self.net(x), axis=-1)
+        if self._mixed:
+            of_all = F.concat(of_all, of_all, dim=0)
         of_truth = F.pick(of_all, labels, axis=-1)
         if self._smoothing:
             of_truth = (1 - self._smoothing) * of_truth + self._smoothing * F.mean(of_all, axis=-1)
@@ -53,8 +56,8 @@ class Replica:
 
     def __init__(
         self,
+        task: Task,
         net: Any,
-        loss: recipe.Loss,
         layout: Layout,
         weights: Any,
         gradients: Any,
@@ -66,7 +69,7 @@ class Replica:
         self.gradients = gradients
         self.statistics = statistics
         bind(net, layout, weights, gradients, statistics, context)
-        self._loss = WeightedLoss(net, loss)
+        self._loss = WeightedLoss(net, task.recipe.fit.loss, task.recipe.augment.mix is not None)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 
     def gradient(self, x: Any, labels: Any, weights: Any) -> Any:
@@ -74,8 +77,9 @@ class Replica:
 
         Args:
             x: NDArray (B, C, H, W) float32.
-            labels: NDArray (B,) float32, the classes.
-            weights: NDArray (B,) float32, the weight of each image in the loss.
+            labels: NDArray (L,) float32, the classes; L is B, or 2 B of mixed images, as in
+                :data:`~bioclass.fit.task.Batch`.
+            weights: NDArray (L,) float32, the weight of each in the loss.
         """
         with mx.autograd.record():
             loss = self._loss(x, labels, weights)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import preprocess
-from bioclass.augment import Augmenter
+from bioclass.augment import Augmenter, Mixing, draw_mixing, mix_images
 from bioclass.batches import Draw, Stream, class_weights
 from bioclass.checkpoint import Tensors
 from bioclass.fit.schedule import cycle_at, learning_rate
@@ -20,6 +20,10 @@ from bioclass.recipe import Recipe
 
 Rows = npt.NDArray[np.intp]
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Images (B, C, H, W), their classes (L,) and the weights (L,) of these in the loss.
+
+L is B; of mixed images it is 2 B: the classes of the images themselves, then those of what each is mixed with.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,28 +73,56 @@ class Task:
         """Return part ``index`` of ``parts`` of a batch's rows."""
         return rows[index * len(rows) // parts : (index + 1) * len(rows) // parts]
 
+    def shapes(self, index: int, parts: int) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the three arrays of a part of a batch."""
+        size = len(self.part(np.arange(self.recipe.fit.batch_size), index, parts))
+        terms = size if self.recipe.augment.mix is None else 2 * size
+        return (size, *input_shape(self.plan)), (terms,), (terms,)
+
     def fill(self, batch: Batch, iteration: int, index: int, parts: int) -> None:
-        """Write a part of a batch into images (B, C, H, W), labels (B,) and weights (B,)."""
+        """Write a part of a batch into arrays of the shapes that it has."""
         x, labels, weights = batch
-        draw = Draw(*(self.part(each, index, parts) for each in self.stream.draw(iteration)))
+        draw, mixing = self.stream.draw(iteration), self._mixing(iteration)
+        own = self.part(np.arange(len(draw.rows)), index, parts)
+        self._images(draw.take(own), x)
+        places = own
+        if mixing is not None:
+            following = (own + 1) % len(draw.rows)
+            after = np.empty((1, *x.shape[1:]), np.float32)
+            self._images(draw.take(following[-1:]), after)
+            mix_images(x, after[0], mixing.take(own))
+            places = np.concatenate([own, following])
+        classes = self.labels[self.train[draw.rows[places]]]
+        labels[:] = classes
+        weights[:] = self.image_weights[classes]
+        if mixing is not None:
+            shares = mixing.shares[own]
+            weights *= np.concatenate([shares, 1 - shares])
+
+    def _images(self, draw: Draw, out: npt.NDArray[np.float32]) -> None:
+        """Write the images of a draw, as the network takes them, into (B, C, H, W)."""
         rows = self.train[draw.rows]
         if self.augmenter is None:
-            preprocess.apply(self.plan, self.images[rows], out=x)
+            preprocess.apply(self.plan, self.images[rows], out=out)
         elif self.recipe.augment.mode == "enumerated":
             made = self.augmenter.enumerated(self.images[rows], rows, draw.variants)
-            preprocess.scaled(self.plan, made, out=x)
+            preprocess.scaled(self.plan, made, out=out)
         else:
-            preprocess.scaled(self.plan, self.augmenter.random(self.images[rows], draw.positions), out=x)
-        labels[:] = self.labels[rows]
-        weights[:] = self.image_weights[self.labels[rows]]
+            preprocess.scaled(self.plan, self.augmenter.random(self.images[rows], draw.positions), out=out)
+
+    def _mixing(self, iteration: int) -> Mixing | None:
+        augment = self.recipe.augment
+        if augment.mix is None:
+            return None
+        # The stream's own draws are those of [seed, iteration] with 0, 1 and 2.
+        seed = [self.recipe.seed, iteration, 3, augment.seed]
+        return draw_mixing(augment.mix, seed, self.recipe.fit.batch_size, self.plan.output_size)
 
     def batch(self, iteration: int, index: int, parts: int) -> Batch:
         """Return a part of a batch as new arrays."""
-        size = len(self.part(self.stream.rows(iteration), index, parts))
-        shape = (size, *input_shape(self.plan))
-        batch = np.empty(shape, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
-        self.fill(batch, iteration, index, parts)
-        return batch
+        x, labels, weights = (np.empty(shape, np.float32) for shape in self.shapes(index, parts))
+        self.fill((x, labels, weights), iteration, index, parts)
+        return x, labels, weights
 
     def lr(self, iteration: int) -> float:
         """Return the learning rate of an iteration."""

@@ -10,6 +10,7 @@ from bioclass.recipe.values import AboveZero, Positive
 from bioclass.validation import Strict
 
 Angle = Annotated[float, Field(ge=-180, le=180)]
+Alpha = Annotated[float, Field(ge=0.01, le=100)]
 
 
 class Translation(Strict):
@@ -154,6 +155,31 @@ Step = Annotated[
 ]
 
 
+class MixUp(Strict):
+    """Mix each image of a batch with the next one, l x1 + (1 - l) x2 (Zhang et al. 2018).
+
+    l is drawn from Beta(``alpha``, ``alpha``) for every image, as the paper has it; its authors' code draws one a
+    batch.
+    """
+
+    name: Literal["mixup"] = "mixup"
+    alpha: Alpha = 0.2
+
+
+class CutMix(Strict):
+    """Paste a box of the next image of a batch into each (Yun et al. 2019).
+
+    For every image l is drawn from Beta(``alpha``, ``alpha``); the box has the image's shape, 1 - l of its area and
+    its centre anywhere. What lies outside the image is cut off, and l is then the share of pixels that stay.
+    """
+
+    name: Literal["cutmix"] = "cutmix"
+    alpha: Alpha = 1.0
+
+
+Mix = MixUp | CutMix
+
+
 class Augment(Strict):
     """Steps that make variants of training images; validation and test images stay as they are.
 
@@ -162,12 +188,17 @@ class Augment(Strict):
     with four rotations and four elastic fields are 1,500,000, one epoch. With "random" every image gets a fresh
     draw each time. Nothing is stored. Geometric steps are merged and the image is sampled once (bilinear); what
     comes from outside it is ``border``: its edge repeated, or its mirror image. ``seed`` is that of the draws.
+
+    ``mix`` mixes the images of each batch, after the steps and the preprocessing: every one with the next, the last
+    with the first. The loss is l L(y1) + (1 - l) L(y2) for the two classes, each times its class weight; with focal
+    loss and label smoothing L is theirs. The training loss that is told is that of the mixtures.
     """
 
     mode: Literal["enumerated", "random"] = "random"
     steps: tuple[Step, ...] = ()
     border: Literal["edge", "reflect"] = "edge"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    mix: Annotated[Mix, Field(discriminator="name")] | None = None
 
     @model_validator(mode="after")
     def _few_variants(self) -> Augment:

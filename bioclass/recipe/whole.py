@@ -41,6 +41,15 @@ class Recipe(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _mixing_needs_pairs(self) -> Recipe:
+        if self.augment.mix is not None and self.fit.batch_size < 2:
+            raise ValueError(
+                f"augment.mix mixes the images of a batch: set fit.batch_size to 2 or more (got "
+                f"{self.fit.batch_size}), or leave mix out"
+            )
+        return self
+
     def to_toml(self) -> str:
         """Return the recipe with every default written out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

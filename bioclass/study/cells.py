@@ -200,6 +200,8 @@ def run_name(recipe: Recipe) -> str:
         images.append("random")
     if recipe.preprocess.center is not None:
         images.append("centered")
+    if recipe.augment.mix is not None:
+        images.append(recipe.augment.mix.name)
     fit = recipe.fit
     length = f"{fit.iterations}it" if fit.iterations is not None else f"{fit.epochs}ep"
     dataset = re.sub("[^A-Za-z0-9_]+", "-", Path(recipe.dataset).stem).strip("-") or "data"
