@@ -15,11 +15,16 @@ from bioclass.checkpoint import Tensors
 from bioclass.errors import ImageError, RunError
 from bioclass.networks import build
 from bioclass.networks.blocks import use_blocks, vector_block
+from bioclass.networks.parameters import parameters
 from bioclass.preprocess import Plan
 from bioclass.recipe import Network
 from bioclass.run import Run
 
 BATCH = 256
+
+VALUES = 2_500_000
+"""Input values in a batch of prediction, at most: 16 images of 224x224 in RGB, of which vgg16 makes half a GB."""
+
 Probabilities = npt.NDArray[np.float64]
 Answers = Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]
 
@@ -74,7 +79,7 @@ class Predictor:
         An image's last digits depend on the size of its batch; one size for all gives all the same digits.
         """
         rows = np.arange(len(images)) if rows is None else rows
-        size = batch or min(BATCH, max(1, len(rows)))
+        size = batch or min(batch_size(self.run.plan), max(1, len(rows)))
         return infer(self._scorer, self.run.plan, images, rows, size)
 
     def files(self, paths: Sequence[Path]) -> Answers:
@@ -114,6 +119,11 @@ class MeanPredictor:
 def input_shape(plan: Plan) -> tuple[int, int, int]:
     """Return the shape (C, H, W) of what the network sees."""
     return (plan.channels, *plan.output_size)
+
+
+def batch_size(plan: Plan) -> int:
+    """Return how many images are predicted at a time."""
+    return max(1, min(BATCH, VALUES // int(np.prod(input_shape(plan)))))
 
 
 def infer(
@@ -175,18 +185,13 @@ def set_weights(net: Any, weights: Tensors, source: Path) -> None:
         parameter.set_data(mx.nd.array(weights[name]))
 
 
-def parameters(net: Any) -> dict[str, Any]:
-    """Return a network's parameters by structural name ("conv1.weight"), in the order of its layers."""
-    found: dict[str, Any] = net._collect_params_with_prefix()
-    return found
-
-
 def _files(predictor: Predictor | MeanPredictor, plan: Plan, paths: Sequence[Path]) -> Answers:
-    for start in range(0, len(paths), BATCH):
-        chunk = paths[start : start + BATCH]
+    size = batch_size(plan)
+    for start in range(0, len(paths), size):
+        chunk = paths[start : start + size]
         read: list[npt.NDArray[Any] | ImageError] = [_read(plan, path) for path in chunk]
         good = [image for image in read if not isinstance(image, ImageError)]
-        answers = iter(predictor.probabilities(np.stack(good), batch=min(BATCH, len(paths)))) if good else iter(())
+        answers = iter(predictor.probabilities(np.stack(good), batch=min(size, len(paths)))) if good else iter(())
         for path, image in zip(chunk, read, strict=True):
             yield path, image if isinstance(image, ImageError) else next(answers)
 

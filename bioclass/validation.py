@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -20,6 +21,12 @@ else:
     import tomli as tomllib
 
 M = TypeVar("M", bound=BaseModel)
+
+_LISTED = 20
+"""Names up to which all are listed in a sentence."""
+
+_FIRST = 5
+_NEAR = 4
 
 
 class Strict(BaseModel):
@@ -113,7 +120,7 @@ class _Mistake:
             if part == "[key]":
                 self.of_key = True
             elif len(arms) > 1 and not labelled:
-                self.inside = [arm for arm in arms if _tag(arm) == part] or arms
+                self.inside = [arm for arm in arms if part in _tags(arm)] or arms
                 labelled = True
             else:
                 self.keys += (part,)
@@ -172,12 +179,13 @@ class _Mistake:
 
     def _name_wanted(self) -> str:
         known = [tag.strip(" '") for tag in self.context.get("expected_tags", "").split(",") if tag]
-        known = known or [tag for kind in self.inside for arm in _arms(kind) if (tag := _tag(arm))]
+        known = known or [tag for kind in self.inside for arm in _arms(kind) for tag in _tags(arm)]
         if self.kind == "union_tag_not_found":
-            return f"{self.path}.name is missing; it must be one of {', '.join(known)}"
+            return f"{self.path}.name is missing; it must be one of {_listed(known)}"
         got = self.input.get("name") if isinstance(self.input, dict) else self.context.get("tag")
-        hint = did_you_mean(got, known) if isinstance(got, str) else ""
-        return f"{self.path}.name must be one of {', '.join(known)}. Got {_shown(got)}{hint}"
+        near = _near(got, known) if isinstance(got, str) else []
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return f"{self.path}.name must be one of {_listed(known)}. Got {_shown(got)}{hint}"
 
     def _type_wanted(self, same: list[_Mistake]) -> str:
         wanted = [
@@ -186,7 +194,7 @@ class _Mistake:
         known = [word for text in wanted for word in re.findall(r"'(.*?)'", text)]
         hint = ""
         if isinstance(self.input, str):
-            tags = {tag for kind in self.inside for arm in _arms(kind) if (tag := _tag(arm))}
+            tags = {tag for kind in self.inside for arm in _arms(kind) for tag in _tags(arm)}
             if self.input in tags:
                 hint = f"; did you mean {self.path}.name = {self.input!r}?"
             else:
@@ -218,10 +226,26 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _tag(kind: Any) -> str | None:
+def _tags(kind: Any) -> tuple[str, ...]:
+    """The names that choose this model in a union."""
     field = kind.model_fields.get("name") if _is_model(kind) else None
     args = get_args(field.annotation) if field is not None else ()
-    return str(args[0]) if args and isinstance(args[0], str) else None
+    return tuple(arg for arg in args if isinstance(arg, str))
+
+
+def _near(word: str, names: Sequence[str]) -> list[str]:
+    """The name that was probably meant; of many several, those that begin alike first."""
+    if len(names) <= _LISTED:
+        return get_close_matches(word, names, n=1)
+    return sorted(get_close_matches(word, names, n=3 * _NEAR), key=lambda name: not name.startswith(word))[:_NEAR]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence; of many the first, and how to see the others."""
+    if len(names) <= _LISTED:
+        return ", ".join(names)
+    first, rest = ", ".join(names[:_FIRST]), len(names) - _FIRST
+    return f"{first} and {rest} more (`bioclass recipes schema` has them all)"
 
 
 def _below(kind: Any, part: str | int) -> list[Any]:

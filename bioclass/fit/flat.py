@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
-from bioclass.predict import parameters
+from bioclass.networks.parameters import parameters
 
 Views = dict[str, Any]
 Floats = npt.NDArray[np.float32]

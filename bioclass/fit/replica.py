@@ -14,7 +14,7 @@ from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
 from bioclass.fit.task import Rows, Task
 from bioclass.networks import build
-from bioclass.predict import BATCH, Scorer, infer, input_shape
+from bioclass.predict import Scorer, batch_size, infer, input_shape
 
 TINY = 1e-6
 """The least share of focal loss's factor 1 - p, near float32's resolution."""
@@ -103,4 +103,4 @@ def new_scorer(task: Task, context: Any) -> Scorer:
 def probabilities(task: Task, scorer: Scorer, weights: Tensors, rows: Rows) -> npt.NDArray[np.float64]:
     """Return the probabilities (N, K) that these weights give to some rows of the task's images."""
     scorer.load(weights, Path("the training"))
-    return infer(scorer, task.plan, task.images, rows, BATCH)
+    return infer(scorer, task.plan, task.images, rows, batch_size(task.plan))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from bioclass import recipe
 from bioclass.backend import mx
+from bioclass.networks.backbone import backbone
 from bioclass.networks.dropconnect import DropConnect
 from bioclass.networks.lenet import LeNet
 from bioclass.networks.mlp import MLP
@@ -12,12 +16,13 @@ from bioclass.networks.vgg import VGG
 
 __all__ = ["build"]
 
-_BLOCKS = {
+_BUILDERS: dict[type[Any], Callable[..., Any]] = {
     recipe.LeNet: LeNet,
     recipe.Network3: Network3,
     recipe.DropConnect: DropConnect,
     recipe.MLP: MLP,
     recipe.VGG: VGG,
+    recipe.Backbone: backbone,
 }
 
 
@@ -35,6 +40,7 @@ def build(spec: recipe.Network, input_shape: tuple[int, int, int], classes: int)
         Parameter names are the same in every build.
 
     Raises:
-        InputError: the images are too small for the network.
+        InputError: the network cannot take images of this size.
+        MissingDependency: a backbone is wanted, and GluonCV cannot be imported.
     """
-    return _BLOCKS[type(spec)](spec, input_shape, classes)
+    return _BUILDERS[type(spec)](spec, input_shape, classes)

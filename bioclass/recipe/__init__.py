@@ -17,6 +17,7 @@ from bioclass.recipe.augment import (
     Translation,
     Turn,
 )
+from bioclass.recipe.backbones import BACKBONES, Normalisation, own_normalisation, own_size
 from bioclass.recipe.fit import (
     SGD,
     Adam,
@@ -34,19 +35,21 @@ from bioclass.recipe.fit import (
     Schedule,
     Steps,
 )
-from bioclass.recipe.network import MLP, VGG, DropConnect, LeNet, Network, Network3
+from bioclass.recipe.network import MLP, VGG, Backbone, DropConnect, LeNet, Network, Network3
 from bioclass.recipe.preprocess import Center, Preprocess, Split
 from bioclass.recipe.settings import Change, changes_of, load_recipe, parse_setting, resolve_recipe
 from bioclass.recipe.values import Positive
 from bioclass.recipe.whole import Recipe, flatten
 
 __all__ = [
+    "BACKBONES",
     "MLP",
     "SGD",
     "VGG",
     "Adam",
     "Augment",
     "Average",
+    "Backbone",
     "Brightness",
     "Center",
     "Change",
@@ -69,6 +72,7 @@ __all__ = [
     "Network",
     "Network3",
     "Noise",
+    "Normalisation",
     "OneCycle",
     "Optimizer",
     "Positive",
@@ -86,6 +90,8 @@ __all__ = [
     "changes_of",
     "flatten",
     "load_recipe",
+    "own_normalisation",
+    "own_size",
     "parse_setting",
     "resolve_recipe",
 ]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bioclass.recipe.backbones import BackboneName
 from bioclass.recipe.values import Positive, Probability
 from bioclass.validation import Strict
 
@@ -60,4 +61,17 @@ class VGG(Strict):
     dropout: Probability = 0.0
 
 
-Network = Annotated[LeNet | Network3 | DropConnect | MLP | VGG, Field(discriminator="name")]
+class Backbone(Strict):
+    """A classification network of GluonCV, by its own name.
+
+    Without preprocess.size (and preprocess.center) images are resized to those it was made for: 224x224, 299x299
+    for inceptionv3 and xception, 32x32 for cifar_.... ``weights`` are what it starts from: "gluoncv" for those of
+    GluonCV's model store (ImageNet-1k; CIFAR-10 for cifar_...), the path of a .params file of the same network, or
+    a run folder of the same network. The images are then normalised as for those weights.
+    """
+
+    name: BackboneName
+    weights: Annotated[str, Field(min_length=1)] | None = None
+
+
+Network = Annotated[LeNet | Network3 | DropConnect | MLP | VGG | Backbone, Field(discriminator="name")]

@@ -24,10 +24,12 @@ class Center(Strict):
 class Preprocess(Strict):
     """Deterministic steps, the same in training and in prediction.
 
-    ``size`` is (height, width) in pixels; without it all images must have one size already. ``resize`` says
+    ``size`` is (height, width) in pixels; without it all images must have one size already, except that a backbone
+    brings its own. ``resize`` says
     how another aspect ratio is met: stretched, or scaled to fit and padded with the median of its border.
     Values are divided by ``divisor``, a number or "range" (the largest value of the bit depth), and then, with
-    ``standardise``, brought to mean 0 and standard deviation 1 per channel, measured on the training part.
+    ``standardise``, brought to mean 0 and standard deviation 1 per channel, measured on the training part. With
+    network.weights the mean and standard deviation are those of the weights.
     """
 
     size: tuple[Positive, Positive] | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bioclass.errors import RecipeError
+from bioclass.recipe.backbones import BACKBONES, own_size
 from bioclass.recipe.fit import Fit
 from bioclass.recipe.whole import Recipe
 from bioclass.validation import Strict, parse_toml_value, read_toml, validate
@@ -37,7 +38,8 @@ def resolve_recipe(data: dict[str, Any], layers: Iterable[Sequence[Change]], sou
     """Apply layers of changes to a recipe's data, the later over the earlier, and validate the result.
 
     Within a layer the order does not matter. A new ``name`` for a network, optimizer, schedule or loss drops the
-    other one's keys, which would not fit it; a new length of the training drops the other.
+    other one's keys, which would not fit it; a new length of the training drops the other. A backbone brings the
+    size of its images, where none is given.
 
     Args:
         data: of a recipe, as TOML has it; it stays as it is.
@@ -62,6 +64,7 @@ def resolve_recipe(data: dict[str, Any], layers: Iterable[Sequence[Change]], sou
             table = table.get(key) if isinstance(table, dict) else None
         if isinstance(table, dict):
             _complete(table, place)
+    _own_size(data)
     return validate(Recipe, data, source, RecipeError)
 
 
@@ -124,3 +127,13 @@ def _complete(table: dict[str, Any], place: tuple[str, ...]) -> None:
     default = _defaults().get(place)
     if default is not None and "name" not in table:
         table.update({**default.model_dump(mode="json"), **table})
+
+
+def _own_size(data: dict[str, Any]) -> None:
+    """Write out the size of a backbone's images; ``center`` has a size of its own."""
+    network = data.get("network")
+    if not isinstance(network, dict) or network.get("name") not in BACKBONES:
+        return
+    steps = data.setdefault("preprocess", {})
+    if isinstance(steps, dict) and steps.get("size") is None and steps.get("center") is None:
+        steps["size"] = [own_size(network["name"])] * 2

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bioclass.recipe.augment import Augment
 from bioclass.recipe.fit import Fit
-from bioclass.recipe.network import LeNet, Network
+from bioclass.recipe.network import Backbone, LeNet, Network
 from bioclass.recipe.preprocess import Preprocess, Split
 from bioclass.validation import Strict
 
@@ -47,6 +47,15 @@ class Recipe(Strict):
             raise ValueError(
                 f"augment.mix mixes the images of a batch: set fit.batch_size to 2 or more (got "
                 f"{self.fit.batch_size}), or leave mix out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_bring_their_statistics(self) -> Recipe:
+        if isinstance(self.network, Backbone) and self.network.weights and self.preprocess.standardise:
+            raise ValueError(
+                "network.weights bring the mean and standard deviation that they were trained with, so "
+                "preprocess.standardise cannot measure others: leave one of the two out"
             )
         return self
 
