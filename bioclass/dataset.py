@@ -131,7 +131,7 @@ def download(card: Card, root: Path, mirrors: tuple[str, ...] | None = None) -> 
             try:
                 _fetch(file, mirror, root)
             except Exception as problem:
-                failures.append(f"{mirror}: {_short(problem)}")
+                failures.append(f"{mirror}: {short_reason(problem)}")
             else:
                 done.append(root / file.name)
                 break
@@ -157,11 +157,15 @@ def _fetch(file: File, mirror: str, root: Path) -> None:
             raise ValueError(f"its content has the sha256 {found[:12]}..., not {file.sha256[:12]}...")
         place = root / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Temporary files are their owner's only; data is for everyone that the umask allows.
-        umask = os.umask(0)
-        os.umask(umask)
-        path.chmod(0o666 & ~umask)
+        plain_mode(path)
         path.replace(place)
+
+
+def plain_mode(path: Path) -> None:
+    """Let everyone that the umask allows read a file: temporary files are their owner's only."""
+    umask = os.umask(0)
+    os.umask(umask)
+    path.chmod(0o666 & ~umask)
 
 
 def content_digest(path: Path, gzipped: bool) -> str:
@@ -174,7 +178,8 @@ def content_digest(path: Path, gzipped: bool) -> str:
     return digest.hexdigest()
 
 
-def _short(problem: Exception) -> str:
+def short_reason(problem: Exception) -> str:
+    """Return in a few words why a download failed."""
     text = str(problem).split("\n")[0]
     if isinstance(problem, EOFError):
         return "its content is cut short"

@@ -9,6 +9,7 @@
       * LeakError         a split with the same group or image on both sides
     * ImageError          one image file that cannot be used
     * RunError            a run folder that is foreign, damaged or does not fit the request
+    * WeightsError        pretrained weights that are missing, damaged or of another network
     * DeviceError         a device that is not there or that MXNet cannot use
   * MissingDependency     a package or a system library is not installed: exit status 1
   * TrainingError         training cannot go on (for example a loss that is not finite): exit status 1
@@ -61,6 +62,10 @@ class ImageError(InputError):
 
 class RunError(InputError):
     """A run folder is foreign, damaged or does not fit the request."""
+
+
+class WeightsError(InputError):
+    """Pretrained weights are missing, damaged or of another network."""
 
 
 class DeviceError(InputError):

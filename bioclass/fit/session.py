@@ -17,7 +17,7 @@ from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
-from bioclass.recipe import Recipe
+from bioclass.recipe import Backbone, Recipe
 from bioclass.run import Run, create_run, locked, open_run, refuse_existing, refuse_other_recipe
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
@@ -87,14 +87,18 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
     devices = _devices(request, run, len(train), int(np.prod(images.shape[1:])), say)
     # Before anything imports MXNet.
     set_threads(devices["threads"], one_by_one=devices["device"] == "cpu")
+    weights = _weights(request) if run is None else None
     if run is not None:
         plan = run.plan
+    elif weights is not None:
+        plan = _normalised(plan, weights)
     elif request.recipe.preprocess.standardise:
         plan = fit_statistics(plan, images, train)
     task, trainer = _trainer(request.recipe, plan, card, images, fitted, train, devices)
     try:
-        # The trainer first: a network that the images do not fit leaves no run folder behind.
-        run = run or _create(request, card, samples, parts, plan, root, devices)
+        # The trainer first: a network that the images or the weights do not fit leaves no run folder behind.
+        start = None if weights is None else _begin(task, trainer, weights, say)
+        run = run or _create(request, card, samples, parts, plan, root, devices, start)
         with locked(run.path):
             yield Session(run, task, np.flatnonzero(parts[used] == "validation"), trainer, resume)
     finally:
@@ -160,13 +164,49 @@ def best_workers(recipe: Recipe, cores: int, images: int, values: int) -> int:
     return max(1, min(cores, fit.batch_size // LEAST_PART))
 
 
+def _weights(request: Request) -> Any:
+    network = request.recipe.network
+    if not isinstance(network, Backbone) or network.weights is None:
+        return None
+    from bioclass.fit.weights import load_weights
+
+    return load_weights(network, request.recipe_folder)
+
+
+def _normalised(plan: Any, weights: Any) -> Any:
+    from bioclass.fit.channels import normalised
+
+    return normalised(plan, weights.normalisation)
+
+
+def _begin(task: Any, trainer: Any, weights: Any, say: Callable[[str], None]) -> tuple[dict[str, Any], Any]:
+    """Let the trainer start from weights; return what the run folder keeps of them, and its first checkpoint."""
+    from bioclass.fit.loop import State
+    from bioclass.fit.start import begin
+
+    start = begin(task, trainer, weights)
+    say(start.words())
+    return start.document(), (trainer.tensors(), State().document())
+
+
 def _create(
-    request: Request, card: Card, samples: Samples, parts: Any, plan: Any, root: Path, devices: dict[str, Any]
+    request: Request,
+    card: Card,
+    samples: Samples,
+    parts: Any,
+    plan: Any,
+    root: Path,
+    devices: dict[str, Any],
+    start: tuple[dict[str, Any], Any] | None,
 ) -> Run:
     environment = {**describe_environment(), **devices, "seed": request.recipe.seed, "root": str(root.resolve())}
     if request.allow_leaks:
         environment["allow_leaks"] = True
-    return create_run(request.run, request.recipe, card, samples, parts, plan, environment)
+    checkpoint = None
+    if start is not None:
+        # With them in the run folder it never needs their file again, whenever the fit is stopped.
+        environment["weights"], checkpoint = start
+    return create_run(request.run, request.recipe, card, samples, parts, plan, environment, checkpoint)
 
 
 def _trainer(

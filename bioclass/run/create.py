@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.card import Card
+from bioclass.checkpoint import Tensors, save_checkpoint
 from bioclass.errors import RecipeError, RunError
 from bioclass.files import sha256, sync_folder, write_atomic, write_sealed
 from bioclass.preprocess import Plan
@@ -32,8 +33,11 @@ def create_run(
     parts: npt.NDArray[np.str_],
     plan: Plan,
     environment: dict[str, Any],
+    checkpoint: tuple[Mapping[str, Tensors], dict[str, Any]] | None = None,
 ) -> Run:
     """Write a new run folder; it appears under its name only when it is whole.
+
+    ``checkpoint``, tensors and state, is what the fit resumes from before it has saved one itself.
 
     Raises:
         RunError: the folder exists already, or cannot be written.
@@ -55,6 +59,8 @@ def create_run(
     with whole_folder(path, "run folder") as temporary:
         for name, data in documents.items():
             write_atomic(temporary / name, data)
+        if checkpoint is not None:
+            save_checkpoint(temporary / "last", *checkpoint)
         digests = {name: sha256(data) for name, data in documents.items()}
         write_sealed(temporary / "manifest.json", {"format": FORMAT, "version": VERSION, "files": digests})
     return open_run(path)

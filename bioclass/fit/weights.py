@@ -1,0 +1,81 @@
+"""Pretrained weights, and how images are normalised for them: from GluonCV's store, a .params file or a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bioclass.errors import WeightsError
+from bioclass.files import sha256
+from bioclass.fit.params import Tensors, parse_params
+from bioclass.fit.store import stored_weights
+from bioclass.recipe import Backbone, Normalisation, own_normalisation
+from bioclass.run import Run, open_run
+
+STORE = "gluoncv"
+"""What network.weights says for the weights of GluonCV's store."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights by name, and how images must be normalised for them.
+
+    Attributes:
+        source: what network.weights says.
+        path: the file, or the run folder.
+        sha256: of the file; of a run that of the weights' file.
+        tensors: the arrays by name.
+        normalisation: mean and standard deviation of each channel, of values between 0 and 1.
+        classes: the names of the classes of a run; None for those of GluonCV.
+    """
+
+    source: str
+    path: Path
+    sha256: str
+    tensors: Tensors
+    normalisation: Normalisation
+    classes: tuple[str, ...] | None = None
+
+
+def load_weights(spec: Backbone, folder: Path | None) -> Weights:
+    """Read the weights that a recipe names; a relative path is looked for from ``folder`` and from here.
+
+    Raises:
+        WeightsError: there are none, or they are damaged, or of another network.
+        RunError: the run folder is damaged, or has no weights yet.
+    """
+    source = spec.weights
+    assert source is not None
+    path = stored_weights(spec.name) if source == STORE else _find(source, folder)
+    if path.is_dir():
+        return _of_run(spec, source, open_run(path))
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise WeightsError(f"{path} cannot be read: {problem.strerror}.") from None
+    return Weights(source, path, sha256(data), parse_params(data, path), own_normalisation(spec.name))
+
+
+def _find(source: str, folder: Path | None) -> Path:
+    for start in (folder or Path(), Path()):
+        path = start / Path(source).expanduser()
+        if path.exists():
+            return path
+    raise WeightsError(
+        f"There is no file or folder {source} for network.weights, which wants the path of a .params file or of a "
+        f"run folder, or {STORE!r} for the weights of GluonCV's store."
+    )
+
+
+def _of_run(spec: Backbone, source: str, run: Run) -> Weights:
+    if run.recipe.network.name != spec.name:
+        raise WeightsError(
+            f"The run {run.path} trained the network {run.recipe.network.name!r}, so its weights do not fit "
+            f"{spec.name!r}: name a run of that, or set network.name."
+        )
+    plan, tensors = run.plan, run.best().tensors["weights"]
+    # Of values between 0 and 1, whatever the run divided them by.
+    scale = plan.divisor / plan.largest
+    mean, std = (tuple(scale * value for value in values) for values in (plan.mean, plan.std))
+    digest = sha256(b"".join(name.encode() + tensors[name].tobytes() for name in sorted(tensors)))
+    return Weights(source, run.path, digest, tensors, Normalisation(mean, std), run.classes)
