@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import preprocess
+from bioclass.augment import copied
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.errors import ImageError, RunError
@@ -76,11 +77,15 @@ class Predictor:
     ) -> Probabilities:
         """Return the probabilities (N, K) of stored images (N, H, W, C), or of these rows of them.
 
-        An image's last digits depend on the size of its batch; one size for all gives all the same digits.
+        They are the mean over the copies of each image that the recipe's ``predict.tta`` names. An image's last
+        digits depend on the size of its batch; one size for all gives all the same digits.
         """
         rows = np.arange(len(images)) if rows is None else rows
         size = batch or min(batch_size(self.run.plan), max(1, len(rows)))
-        return infer(self._scorer, self.run.plan, images, rows, size)
+        copies = copied(images, self.run.recipe.predict.copies)
+        found = [infer(self._scorer, self.run.plan, each, rows, size) for each in copies]
+        mean: Probabilities = np.mean(found, axis=0)
+        return mean
 
     def files(self, paths: Sequence[Path]) -> Answers:
         """Yield every file with its probabilities (K,), or with the error for which it could not be used."""

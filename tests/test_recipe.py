@@ -404,6 +404,7 @@ def test_title_and_root_are_no_choices(load):
         "fit.loss.label_smoothing=0.1",
         "fit.loss.name=focal",
         "augment.mix.name=mixup",
+        "augment.steps=[{name='turn'}]",
         "augment.mix={name='mixup', alpha=0.3}",
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,15 @@ import numpy.typing as npt
 from bioclass.augment.draws import Keys
 from bioclass.augment.geometric import Stage, flipped, turned
 from bioclass.geometry import cv2
-from bioclass.recipe import Flip, Turn
+from bioclass.recipe import Copy, Flip, Turn
 
 Array = npt.NDArray[Any]
+
+
+def copied(images: Array, copies: Sequence[Copy]) -> Iterator[Array]:
+    """Yield views of images (N, H, W, C), mirrored and turned as each of the copies says."""
+    for mirrored, quarters in copies:
+        yield np.rot90(images[:, :, ::-1] if mirrored else images, quarters, axes=(1, 2))
 
 
 def is_dihedral(stages: Sequence[Stage]) -> bool:

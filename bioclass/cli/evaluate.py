@@ -9,7 +9,7 @@ import typer
 
 from bioclass.cli.common import Json, OneDevice, Paths, Root, number, percent, print_json, print_metrics, say
 from bioclass.cli.reliability import print_reliability
-from bioclass.cli.tables import Cell, Two, print_table
+from bioclass.cli.tables import Cell, Two, print_table, print_text
 from bioclass.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def evaluate(
     if as_json:
         print_json(result.as_dict())
         return
+    for sentence in dict.fromkeys(filter(None, (model.predict.sentence() for model in result.models))):
+        print_text(sentence)
+        print()
     for model in result.models:
         # Snapshots are many and much alike: the table of all of them says what there is to see.
         if not (snapshots and result.votes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bioclass.cli.common import asked_to_stop, number, percent, print_json, print_metrics, say
-from bioclass.cli.tables import Cell, Two, print_table
+from bioclass.cli.tables import Cell, Two, print_table, print_text
 from bioclass.errors import BioclassError, RunError, Stopped
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ def evaluate_pooled(paths: Sequence[Path], shelf: Shelf, root: Path | None, devi
 
 
 def _print_pooled(model: CrossValidated) -> None:
+    if sentence := model.folds.recipe.predict.sentence():
+        print_text(sentence)
+        print()
     repeats = model.folds.repeats
     grouped = f" in {model.metrics.groups} groups" if model.grouped else ""
     often = f", each tested {repeats} times" if repeats > 1 else ""

@@ -67,6 +67,8 @@ def predict(
     if opened[0].card.synthetic:
         say(f"{run} was trained on {opened[0].card.images()}: what it makes of real ones is not known.")
     files, failed = _files(paths)
+    if sentence := opened[0].recipe.predict.sentence():
+        say(sentence)
     name, _ = choose(device)
     set_threads(available_cores())
     from bioclass.predict import MeanPredictor, Predictor

@@ -102,6 +102,8 @@ class Data:
     def _predictor(self, model: Model) -> Any:
         from bioclass.devices import choose
 
+        if sentence := model.run.recipe.predict.sentence():
+            self._say(sentence)
         name, _ = choose(self._device)
         set_threads(available_cores())
         from bioclass.devices import contexts

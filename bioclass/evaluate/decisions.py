@@ -27,6 +27,7 @@ from bioclass.evaluate.data import Data, Model
 from bioclass.evaluate.decided import Decided, save_decided
 from bioclass.evaluate.scored import Scored, joined
 from bioclass.evaluate.tables import cell, table_csv, to_json, write
+from bioclass.recipe import Predict
 from bioclass.reliability import fit_temperature
 from bioclass.run import Run, held_out_part, holds_folds, open_folds, open_run
 from bioclass.shelf import Shelf
@@ -74,6 +75,7 @@ class Decisions:
         costs: what decisions of least expected cost save.
         abundance: shares of the classes, from the predictions alone.
         true_shares: (K,) what they really are.
+        predict: how the model predicts.
         folder: where the files are.
     """
 
@@ -88,6 +90,7 @@ class Decisions:
     costs: CostFigures | None
     abundance: Abundance
     true_shares: list[float]
+    predict: Predict
     folder: Path
 
     def as_dict(self) -> dict[str, Any]:
@@ -98,6 +101,7 @@ class Decisions:
             "synthetic": self.card.synthetic,
             "n": self.n,
             "groups": self.groups,
+            **self.predict.told(),
             "per_class": {name: figures.as_dict() for name, figures in self.per_class.items()},
             "abundance": {**self.abundance.as_dict(), "true": self.true_shares},
         }
@@ -159,6 +163,7 @@ def decide_by(
         costs=None if costs is None else _spent(chosen, pairs, unseen, costs),
         abundance=abundance,
         true_shares=(np.bincount(unseen.labels, minlength=len(classes)) / len(unseen.labels)).tolist(),
+        predict=runs[0].recipe.predict,
         folder=path / "evaluation" / part,
     )
     files = {"decisions.json": to_json(found.as_dict()), "decisions.csv": _table(unseen, answers)}

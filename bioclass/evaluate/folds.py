@@ -99,6 +99,7 @@ class CrossValidated:
         return {
             "folds": self.name,
             "part": self.part,
+            **self.folds.recipe.predict.told(),
             "repeats": self.folds.repeats,
             "images": self.images,
             **self.scored.figures(),

@@ -13,6 +13,7 @@ from bioclass.ensemble import Method
 from bioclass.evaluate.judge import Reliability
 from bioclass.evaluate.scored import Scored
 from bioclass.metrics import Metrics
+from bioclass.recipe import Predict
 from bioclass.significance import Comparison
 
 
@@ -22,6 +23,7 @@ class Evaluated:
 
     Attributes:
         run: the run folder.
+        predict: how it predicts.
         snapshot: which of its snapshots, counted from 1; None for its best weights.
         scored: the model on the evaluated part.
         validation: the model on the validation part, where something was to be fitted on it.
@@ -30,6 +32,7 @@ class Evaluated:
     """
 
     run: Path
+    predict: Predict
     snapshot: int | None
     scored: Scored
     validation: Scored | None
@@ -47,8 +50,9 @@ class Evaluated:
         return self.scored.metrics
 
     def identity(self) -> dict[str, Any]:
-        """Return the run, and the snapshot if it is one, JSON-ready."""
-        return {"run": str(self.run), **({} if self.snapshot is None else {"snapshot": self.snapshot})}
+        """Return the run, the snapshot if it is one, and the copies that it predicts from, JSON-ready."""
+        snapshot = {} if self.snapshot is None else {"snapshot": self.snapshot}
+        return {"run": str(self.run), **snapshot, **self.predict.told()}
 
     def figures(self) -> dict[str, Any]:
         """Return everything that was found, JSON-ready."""

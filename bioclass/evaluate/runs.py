@@ -139,8 +139,12 @@ def _evaluate(model: Model, data: Data, part: str, wishes: Wishes) -> Evaluated:
     folder = model.path / "evaluation" / part
     if model.snapshot is not None:
         folder /= f"snapshot-{model.snapshot:02}"
-    found = Evaluated(model.path, model.snapshot, scored, validation, reliability, folder)
-    files = {"confusion.csv": confusion_csv(scored), "metrics.json": to_json({"part": part, **found.figures()})}
+    predict = model.run.recipe.predict
+    found = Evaluated(model.path, predict, model.snapshot, scored, validation, reliability, folder)
+    files = {
+        "confusion.csv": confusion_csv(scored),
+        "metrics.json": to_json({"part": part, **predict.told(), **found.figures()}),
+    }
     write(folder, {**prediction_files(scored, reliability), **files})
     if wishes and model.snapshot is None:
         save_fitted(model.run, reliability)

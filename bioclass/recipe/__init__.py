@@ -36,6 +36,7 @@ from bioclass.recipe.fit import (
     Steps,
 )
 from bioclass.recipe.network import MLP, VGG, Backbone, DropConnect, LeNet, Network, Network3
+from bioclass.recipe.predict import Copy, Predict
 from bioclass.recipe.preprocess import Center, Preprocess, Split
 from bioclass.recipe.settings import Change, changes_of, load_recipe, parse_setting, resolve_recipe
 from bioclass.recipe.values import Positive
@@ -55,6 +56,7 @@ __all__ = [
     "Change",
     "Constant",
     "Contrast",
+    "Copy",
     "Cosine",
     "CrossEntropy",
     "CutMix",
@@ -76,6 +78,7 @@ __all__ = [
     "OneCycle",
     "Optimizer",
     "Positive",
+    "Predict",
     "Preprocess",
     "Recipe",
     "Rotation",

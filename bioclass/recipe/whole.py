@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, model_validator
 from bioclass.recipe.augment import Augment
 from bioclass.recipe.fit import Fit
 from bioclass.recipe.network import Backbone, LeNet, Network
+from bioclass.recipe.predict import Predict
 from bioclass.recipe.preprocess import Preprocess, Split
 from bioclass.validation import Strict
 
@@ -31,6 +32,7 @@ class Recipe(Strict):
     augment: Augment = Augment()
     split: Split = Split()
     fit: Fit
+    predict: Predict = Predict()
 
     @model_validator(mode="after")
     def _stopping_needs_validation(self) -> Recipe:
@@ -56,6 +58,17 @@ class Recipe(Strict):
             raise ValueError(
                 "network.weights bring the mean and standard deviation that they were trained with, so "
                 "preprocess.standardise cannot measure others: leave one of the two out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _copies_are_those_of_training(self) -> Recipe:
+        wanting = self.predict.wanting(self.augment.steps)
+        if wanting:
+            raise ValueError(
+                f"predict.tta = {self.predict.tta!r} predicts from copies of an image that training does not make: "
+                f"add {' and '.join(wanting)} to augment.steps, if that leaves every class what it is, or leave "
+                "tta out"
             )
         return self
 
