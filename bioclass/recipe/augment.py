@@ -191,7 +191,8 @@ class Augment(Strict):
 
     ``mix`` mixes the images of each batch, after the steps and the preprocessing: every one with the next, the last
     with the first. The loss is l L(y1) + (1 - l) L(y2) for the two classes, each times its class weight; with focal
-    loss and label smoothing L is theirs. The training loss that is told is that of the mixtures.
+    loss and label smoothing L is theirs. Balanced sampling draws both images of a pair. The training loss that is
+    told is that of the mixtures, and not to be compared with that of the validation part.
     """
 
     mode: Literal["enumerated", "random"] = "random"
