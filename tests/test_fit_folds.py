@@ -43,6 +43,7 @@ def trained(home, tmp_path_factory) -> Path:
     assert result.status == 0, result.err
     assert json.loads(result.out) == {
         "folds": str(folder),
+        "synthetic": False,
         "runs": [str(folder / "fold-0"), str(folder / "fold-1")],
     }
     assert "2 of 2 folds to train" in result.err and "(2 of 2" in result.err
