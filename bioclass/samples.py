@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Samples:
         ids: (N,) names that stay the same from run to run; by default the paths, or the running number.
         groups: (N,) what must not part between training and test (slide, finger, patient, photo), or None.
         parts: (N,) the official split, "train", "validation" or "test", or None.
+        also: (N,) for each image the other classes that are right too, as an examiner's second class: a list of
+            names or indices, empty for most; or None. ``checked`` makes it (N, K) bool.
     """
 
     images: Array | Sequence[Path]
@@ -33,6 +35,7 @@ class Samples:
     ids: Any = None
     groups: Any = None
     parts: Any = None
+    also: Any = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,6 +50,7 @@ class Samples:
             ids=self.ids[rows],
             groups=None if self.groups is None else self.groups[rows],
             parts=None if self.parts is None else self.parts[rows],
+            also=None if self.also is None else self.also[rows],
         )
 
     def checked(self, classes: Sequence[str]) -> Samples:
@@ -56,13 +60,13 @@ class Samples:
         parts arrays of strings.
 
         Raises:
-            DatasetError: lengths that differ, labels out of range or unknown, ids that are not unique,
-                parts of another name.
+            DatasetError: lengths that differ, labels or other right classes out of range or unknown, ids that are
+                not unique, parts of another name.
         """
         n = _length("labels", self.labels)
         if n == 0:
             raise DatasetError("The dataset holds no images.")
-        for name in ("images", "ids", "groups", "parts"):
+        for name in ("images", "ids", "groups", "parts", "also"):
             value = getattr(self, name)
             if (value is not None or name == "images") and _length(name, value) != n:
                 raise DatasetError(f"There are {n} labels but {len(value)} {name}: they must be as many.")
@@ -79,7 +83,9 @@ class Samples:
             if unknown:
                 raise DatasetError(f"Parts are train, validation and test. Got {', '.join(map(repr, unknown))}.")
         groups = None if self.groups is None else _strings(self.groups)
-        return Samples(images, _label_indices(self.labels, classes, ids), ids, groups, parts)
+        labels = _label_indices(self.labels, classes, ids)
+        also = None if self.also is None else _also(self.also, labels, classes, ids)
+        return Samples(images, labels, ids, groups, parts, also)
 
 
 def _images(images: Any) -> Array | list[Path]:
@@ -157,3 +163,24 @@ def _label_indices(labels: Any, classes: Sequence[str], ids: npt.NDArray[np.str_
             f"{did_you_mean(name, classes)} ({len(unknown)} such label(s))."
         )
     return np.array([index[name] for name in names], dtype=np.int64)
+
+
+def _also(
+    also: Any, labels: npt.NDArray[np.int64], classes: Sequence[str], ids: npt.NDArray[np.str_]
+) -> npt.NDArray[np.bool_] | None:
+    """The classes (N, K) besides the label that are right too; None where no image has any."""
+    if isinstance(also, np.ndarray) and also.dtype == bool and also.shape == (len(labels), len(classes)):
+        found = also.copy()
+    else:
+        found = np.zeros((len(labels), len(classes)), dtype=bool)
+        for row, names in enumerate(also):
+            if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+                raise DatasetError(
+                    "Other right classes must be a list for each image, empty where there are none. "
+                    f"Got {names!r} for {ids[row]!r}."
+                )
+            names = list(names)
+            if names:
+                found[row, _label_indices(names, classes, np.repeat(ids[row : row + 1], len(names)))] = True
+    found[np.arange(len(labels)), labels] = False
+    return found if found.any() else None

@@ -102,6 +102,34 @@ def test_without_suspects_there_are_no_pictures(tiny, tmp_path: Path) -> None:
     assert "0 of" in run_cli("check", model).out
 
 
+ADAPTER = """
+import numpy as np
+from pathlib import Path
+from bioclass import Samples
+
+def load(card, root):
+    truth = np.repeat([0, 1, 2], 30)
+    labels, also = truth.copy(), [[] for _ in truth]
+    for row in (0, 1, 30, 31, 60, 61):
+        labels[row] = (truth[row] + 1) % 3
+    for row in (0, 30, 60):
+        also[row] = [truth[row]]
+    return Samples(np.load(Path(__file__).with_suffix(".npy")), labels, also=also)
+"""
+
+
+def test_a_label_is_not_wrong_for_a_class_that_is_right_too(tmp_path: Path) -> None:
+    """Six labels were changed, and three of these images may be their true class too."""
+    (tmp_path / "prints.toml").write_text('name = "prints"\ntitle = "Prints"\nclasses = ["a", "b", "c"]\n')
+    (tmp_path / "prints.py").write_text(ADAPTER)
+    np.save(tmp_path / "prints.npy", pictures(each=30))
+    recipe = write_recipe(tmp_path / "r.toml", "prints", "[split]\nvalidation = 0\n")
+    folds = fit_folds(recipe, tmp_path / "folds", "split.folds=3", *ENOUGH, shelf=(tmp_path,))
+    result = run_cli("check", folds, "--path", tmp_path, "--json")
+    found = {each["id"] for each in json.loads(result.out)["suspects"]}
+    assert {"01", "31", "61"} <= found and not found & {"00", "30", "60"}
+
+
 def test_what_cannot_be_judged_is_one_sentence_and_writes_nothing(home: Path, run: Path, tmp_path: Path) -> None:
     without = fit(home / "pics.toml", tmp_path / "without", "--set", "split.validation=0")
     assert "has no validation part, by which labels could be judged" in refused("check", without)

@@ -122,3 +122,33 @@ def test_take():
 )
 def test_refused(match, fields):
     refused(match, **fields)
+
+
+# Other right classes
+
+
+def test_other_right_classes_become_a_table_without_the_labels():
+    wanted = [[False, False, True], [True, False, False], [False, False, False]]
+    for also in (
+        [["eel"], ["cat", "dog"], []],
+        [[2], (0,), ()],
+        [{"eel"}, np.array(["cat"]), []],
+        np.array(wanted),
+    ):
+        samples = Samples(IMAGES, [0, 1, 2], also=also).checked(CLASSES)
+        assert samples.also.dtype == bool and samples.also.tolist() == wanted
+        assert samples.take(np.array([1])).also.tolist() == wanted[1:2]
+        assert samples.checked(CLASSES).also.tolist() == wanted
+
+
+def test_no_other_right_class_is_none():
+    assert Samples(IMAGES, [0, 1, 2], also=[[], ["dog"], []]).checked(CLASSES).also is None
+    assert Samples(IMAGES, [0, 1, 2]).checked(CLASSES).also is None
+
+
+def test_other_right_classes_that_are_none():
+    refused("3 labels but 2 also", also=[[], []])
+    refused("'rat' of '1' is not a class", also=[[], ["rat"], []])
+    refused("Got 3 for '2'", also=[[], [], [3]])
+    refused("must be a list for each image.*Got 'cat' for '0'", also=["cat", "", ""])
+    refused("must be a list for each image.*Got None for '1'", also=[[], None, []])

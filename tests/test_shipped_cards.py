@@ -63,7 +63,10 @@ def nist_sd4(card: Card, root: Path) -> Copy:
         for kind in "fs":
             path = folder / f"{kind}{250 * i + 1:04}_0{i + 1}.png"
             picture(card, path)
-            path.with_suffix(".txt").write_text(f"Gender: M\nClass: {letter}\nHistory: {path.stem}.pct\n")
+            # The second rolling of a tented arch has a second class, and so has that of a whorl.
+            second = {"sT": "A", "sW": "L"}.get(kind + letter, "")
+            history = f"{path.stem}.pct {letter}{second} a0591.pct"
+            path.with_suffix(".txt").write_text(f"Gender: M\nClass: {letter}\nHistory: {history}\n")
     merged = "T" not in card.class_names
     counts = {label: 4 if merged and label == "A" else 2 for label in card.class_names}
     return Copy(counts, [f"{250 * i + 1:04}" for i in range(5) for _ in "fs"])
@@ -187,6 +190,16 @@ def test_a_stray_image_among_smears_is_named(tmp_path):
     picture(card, tmp_path / "normal_columnar" / "Copy of 149143370-149143378-001.BMP")
     message = refused("datasets", "show", "herlev", "--root", tmp_path)
     assert "Copy of 149143370-149143378-001.BMP" in message and "its slide is unknown" in message
+
+
+def test_second_classes_of_sd4_are_right_too(tmp_path):
+    five, four = CARDS["nist-sd4"], CARDS["nist-sd4-4"]
+    nist_sd4(five, tmp_path)
+    for card, wanted in ((five, [("T", "A"), ("W", "L")]), (four, [("W", "L")])):
+        samples = read(card, tmp_path)
+        names = card.class_names
+        found = [(names[samples.labels[row]], names[other]) for row, other in np.argwhere(samples.also)]
+        assert sorted(found) == wanted
 
 
 def test_prints_of_sd4_that_are_not_whole(tmp_path):

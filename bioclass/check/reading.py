@@ -89,6 +89,8 @@ def _without_mistakes(samples: Samples, card: Card) -> Samples:
         name: None if getattr(samples, name) is None else np.asarray(getattr(samples, name))
         for name in ("groups", "parts")
     }
+    # Other right classes may be what is wrong, and nothing is checked by them.
+    kept["also"] = None
     rows = np.flatnonzero(first & _known(labels, card.class_names))
     return replace(samples, labels=labels, ids=ids, **kept).take(rows)
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bioclass.cli.tables import Cell, Two, print_table
+from bioclass.cli.tables import Cell, Two, print_table, print_text
 
 if TYPE_CHECKING:
-    from bioclass.metrics import Metrics
+    from bioclass.evaluate import Scored
 
 Paths = Annotated[
     list[Path] | None,
@@ -76,8 +76,9 @@ def _written(estimate: Any, scale: float, digits: int, interval: int) -> Two:
     return Two(value, f"{estimate.low * scale:.{interval}f}-{estimate.high * scale:.{interval}f}", "{} ({})")
 
 
-def print_metrics(title: str, metrics: Metrics, counted: str) -> None:
+def print_metrics(title: str, scored: Scored, counted: str) -> None:
     """Print the figures of one model: a table over all images (``counted`` says how many), a table by class."""
+    metrics = scored.metrics
     words = {
         "accuracy": ("accuracy %", percent),
         "balanced_accuracy": ("balanced accuracy %", percent),
@@ -87,13 +88,14 @@ def print_metrics(title: str, metrics: Metrics, counted: str) -> None:
         "log_loss": ("log loss", number),
         "ece": ("calibration error", number),
     }
-    print_table(
-        f"{title}: {counted}, with 95 % intervals",
-        ["all classes", "value"],
-        [[label, write(metrics.overall[key])] for key, (label, write) in words.items()],
-    )
+    rows: list[list[Cell]] = [[label, write(metrics.overall[key])] for key, (label, write) in words.items()]
+    if scored.either is not None:
+        rows.insert(1, ["accuracy %, either class right *", percent(scored.either.accuracy)])
+    print_table(f"{title}: {counted}, with 95 % intervals", ["all classes", "value"], rows)
+    if scored.either is not None:
+        print_text(f"* {scored.either.samples} images have a second class, and an answer with either is right.")
     print()
-    rows: list[list[Cell]] = []
+    rows = []
     for name, figures in metrics.per_class.items():
         shares = [percent(figures[key], 1) for key in ("precision", "recall", "specificity", "f1")]
         rows.append([name, str(figures["support"]), *shares, number(figures["auc"], 3)])

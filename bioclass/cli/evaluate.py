@@ -94,7 +94,7 @@ def evaluate(
     for model in result.models:
         # Snapshots are many and much alike: the table of all of them says what there is to see.
         if not (snapshots and result.votes):
-            print_metrics(f"{model.name}, {part} part", model.metrics, model.scored.counted)
+            print_metrics(f"{model.name}, {part} part", model.scored, model.scored.counted)
             print(f"\nFiles: {model.folder}\n")
     if result.votes:
         _print_ensemble(result)

@@ -136,7 +136,7 @@ def _print_pooled(model: CrossValidated) -> None:
     grouped = f" in {model.metrics.groups} groups" if model.grouped else ""
     often = f", each tested {repeats} times" if repeats > 1 else ""
     counted = f"{model.images} {model.scored.card.images()}{grouped}{often}"
-    print_metrics(f"{model.name}, {len(model.by_fold)} folds pooled", model.metrics, counted)
+    print_metrics(f"{model.name}, {len(model.by_fold)} folds pooled", model.scored, counted)
     print()
     rows: list[list[Cell]] = [
         [run if fold.group is None else f"{run}: {fold.group}", str(n), *_cells(figures)]

@@ -87,7 +87,8 @@ class Data:
             groups = None if samples.groups is None else samples.groups[rows]
             probabilities = predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
             given = samples.ids[rows], samples.labels[rows], groups
-            scored[part] = Scored(run.card, *given, probabilities, probabilities.argmax(axis=1))
+            also = None if samples.also is None else samples.also[rows]
+            scored[part] = Scored(run.card, *given, probabilities, probabilities.argmax(axis=1), also)
         return scored
 
     def samples(self, run: Run) -> Samples:

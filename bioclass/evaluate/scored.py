@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from bioclass.card import Card
 from bioclass.ensemble import Vote
-from bioclass.metrics import Metrics, evaluate
+from bioclass.metrics import Estimate, Metrics, evaluate
+from bioclass.metrics.shares import share
+
+
+class Either(NamedTuple):
+    """An accuracy by which any of a sample's classes is right, and how many samples have more than one."""
+
+    accuracy: Estimate
+    samples: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +34,7 @@ class Scored:
         groups: (N,) the group of each sample, or None.
         probabilities: (N, K).
         predicted: (N,) class indices.
+        also: (N, K) bool, the classes besides the true one that are right too, or None where no sample has any.
     """
 
     card: Card
@@ -34,6 +43,7 @@ class Scored:
     groups: npt.NDArray[np.str_] | None
     probabilities: npt.NDArray[np.float64]
     predicted: npt.NDArray[np.int64]
+    also: npt.NDArray[np.bool_] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -51,6 +61,14 @@ class Scored:
         """The figures, with their intervals."""
         return evaluate(self.labels, self.probabilities, self.classes, self.groups, predicted=self.predicted)
 
+    @cached_property
+    def either(self) -> Either | None:
+        """The accuracy by which any of a sample's classes is right, None where each has one."""
+        if self.also is None:
+            return None
+        right = self.right | self.also[np.arange(len(self.ids)), self.predicted]
+        return Either(share(right, self.groups), int(self.also.any(axis=1).sum()))
+
     @property
     def counted(self) -> str:
         """How many samples, of what kind, in how many groups."""
@@ -59,7 +77,10 @@ class Scored:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures, JSON-ready, with whether they are of synthetic images."""
-        return {"synthetic": self.card.synthetic, **self.metrics.as_dict()}
+        figures = {"synthetic": self.card.synthetic, **self.metrics.as_dict()}
+        if self.either is not None:
+            figures["accuracy_either"] = {**self.either.accuracy.as_dict(), "second_classes": self.either.samples}
+        return figures
 
     def by(self, vote: Vote) -> Scored:
         """Return the same samples with the probabilities and predictions of an ensemble."""
@@ -72,8 +93,9 @@ class Scored:
     def take(self, rows: npt.NDArray[np.intp]) -> Scored:
         """Return the samples of these rows."""
         groups = None if self.groups is None else self.groups[rows]
+        also = None if self.also is None else self.also[rows]
         given = self.ids[rows], self.labels[rows], groups, self.probabilities[rows], self.predicted[rows]
-        return Scored(self.card, *given)
+        return Scored(self.card, *given, also)
 
 
 def joined(found: Sequence[Scored], repeated: bool) -> Scored:
@@ -83,6 +105,7 @@ def joined(found: Sequence[Scored], repeated: bool) -> Scored:
     independent.
     """
     named = [each.groups for each in found if each.groups is not None]
+    also = [each.also for each in found if each.also is not None]
     ids = np.concatenate([each.ids for each in found])
     return Scored(
         found[0].card,
@@ -91,4 +114,5 @@ def joined(found: Sequence[Scored], repeated: bool) -> Scored:
         np.concatenate(named) if named else ids if repeated else None,
         np.concatenate([each.probabilities for each in found]),
         np.concatenate([each.predicted for each in found]),
+        np.concatenate(also) if also else None,
     )

@@ -88,6 +88,9 @@ def doubt_labels(
     held = held_out(path, shelf, root=root, device=device, say=say)
     samples, classes = held.samples, held.run.classes
     found = suspects(held.probabilities, samples.labels[held.rows])
+    if samples.also is not None:
+        # A label is not wrong for a likely class that is right too.
+        found = [each for each in found if not samples.also[held.rows[each.row], each.likely]]
     doubts = tuple(
         Doubt(str(samples.ids[held.rows[each.row]]), classes[each.label], classes[each.likely], each.margin)
         for each in found
