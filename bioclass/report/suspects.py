@@ -118,12 +118,12 @@ def _draw(file: Path, held: HeldOut, found: Sequence[Suspect]) -> list[Path]:
     card = held.run.card
     titles = [item.title or item.name for item in card.classes]
     captions = [
-        (f"{rank}. {titles[each.label]}", f"{titles[each.likely]}? {each.margin:.2f}")
+        (f"#{rank}", f"{titles[each.label]} → {titles[each.likely]}", f"{each.margin:.2f}")
         for rank, each in enumerate(found, 1)
     ]
     note = (
         f"{len(found):,} of {len(held.rows):,} {card.images()} ({card.title}) have a label that is probably wrong, "
-        "the most suspect first: rank, given class, likely class, and how much more probable it is."
+        "the most suspect first: rank, given class → likely class, and how much more probable that is."
     )
     rows = held.rows[[each.row for each in found]]
     return draw_samples(held.run, held.samples, rows, captions, note, file)[1]
