@@ -66,8 +66,10 @@ def test_a_table_and_pictures_in_the_same_order(home: Path) -> None:
     stale = home / "folds/check/suspects-2.png"
     stale.parent.mkdir(exist_ok=True)
     stale.write_text("a page of a check before")
+    mine = stale.with_name("suspects-mine.png")
+    mine.write_text("a file of the user's")
     found = check(home / "folds")
-    assert sorted(path.name for path in stale.parent.iterdir()) == ["suspects.csv", "suspects.png"]
+    assert sorted(path.name for path in stale.parent.iterdir()) == [mine.name, "suspects.csv", "suspects.png"]
     assert found["files"] == [str(stale.parent / name) for name in ("suspects.csv", "suspects.png")]
     with (stale.parent / "suspects.csv").open() as stream:
         rows = list(csv.DictReader(stream))

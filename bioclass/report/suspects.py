@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from bioclass.report.pictures import draw_samples
 from bioclass.shelf import Shelf
 
 FOLDER, NAME = "check", "suspects"
+PAGE = re.compile(rf"{NAME}(-\d+)?\.png")
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,10 @@ def doubt_labels(
 def _write(folder: Path, held: HeldOut, found: Sequence[Suspect], doubts: Sequence[Doubt]) -> tuple[Path, ...]:
     folder.mkdir(exist_ok=True)
     pictures = _draw(folder / f"{NAME}.png", held, found) if found else []
-    for old in set(folder.glob(f"{NAME}*.png")) - set(pictures):
-        # Of a check before this one, which found others.
-        old.unlink()
+    for old in set(folder.iterdir()) - set(pictures):
+        # Pages of a check before this one, which found others.
+        if PAGE.fullmatch(old.name):
+            old.unlink()
     table = folder / f"{NAME}.csv"
     rows = ([rank, each.id, each.given, each.likely, each.margin] for rank, each in enumerate(doubts, 1))
     write_atomic(table, table_csv(["rank", "id", "given", "likely", "margin"], rows))
