@@ -36,8 +36,8 @@ def backbone(spec: recipe.Backbone, input_shape: tuple[int, int, int], classes: 
 
     Departures from GluonCV: the last average is over the whole image, whatever its size, which is the same at the
     network's own; weights for which GluonCV names no distribution are Gaussian with variance 2 / mean of fan_in and
-    fan_out (after He et al. 2015), those of the classes Xavier with zero biases; nasnet has no auxiliary
-    classifier.
+    fan_out (after He et al. 2015), those of the classes Xavier with zero biases; resnest has no DropBlock, whose
+    masks fit one image size, and nasnet no auxiliary classifier.
 
     Raises:
         InputError: the network cannot take images of this size.
@@ -52,7 +52,7 @@ def backbone(spec: recipe.Backbone, input_shape: tuple[int, int, int], classes: 
     # Names count up from build to build, unless each starts with counters of its own.
     with mx.name.NameManager():
         net = zoo.get_model(spec.name, pretrained=False, **settings)
-    _average_all(net)
+    _fit_any_size(net)
     _take_channels(net, input_shape[0])
     _give_classes(net, classes)
     _settle_shapes(net, spec.name, input_shape, classes)
@@ -65,9 +65,11 @@ def _blocks(block: Any) -> Iterator[Any]:
         yield from _blocks(child)
 
 
-def _average_all(net: Any) -> None:
-    """Put averages over the whole image where GluonCV has windows of a fixed side."""
+def _fit_any_size(net: Any) -> None:
+    """Put averages over the whole image where GluonCV has windows of a fixed side, and leave DropBlock out."""
     for block in list(_blocks(net)):
+        if type(block).__name__ == "DropBlock":
+            block.drop_prob = 0
         for name, child in block._children.items():
             fixed = isinstance(child, nn.AvgPool2D) and min(child._kwargs["kernel"]) >= WHOLE
             if fixed or isinstance(child, nn.GlobalAvgPool2D):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-# Without resnet50_v1b_gn and resnet101_v1b_gn, of which MXNet 1.9.1 can make no graph, and the int8 networks, which
-# cannot be trained.
 # fmt: off
 BackboneName = Literal[
     "resnet18_v1", "resnet34_v1", "resnet50_v1", "resnet101_v1", "resnet152_v1", "resnet18_v2", "resnet34_v2",
@@ -19,22 +17,35 @@ BackboneName = Literal[
     "mobilenetv2_0.25", "mobilenetv3_large", "mobilenetv3_small", "cifar_resnet20_v1", "cifar_resnet56_v1",
     "cifar_resnet110_v1", "cifar_resnet20_v2", "cifar_resnet56_v2", "cifar_resnet110_v2",
     "cifar_wideresnet16_10", "cifar_wideresnet28_10", "cifar_wideresnet40_8", "cifar_resnext29_32x4d",
-    "cifar_resnext29_16x64d", "resnet18_v1b", "resnet34_v1b", "resnet50_v1b", "resnet101_v1b", "resnet152_v1b",
-    "resnet50_v1c", "resnet101_v1c", "resnet152_v1c", "resnet50_v1d", "resnet101_v1d", "resnet152_v1d",
-    "resnet50_v1e", "resnet101_v1e", "resnet152_v1e", "resnet50_v1s", "resnet101_v1s", "resnet152_v1s",
-    "resnext50_32x4d", "resnext101_32x4d", "resnext101_64x4d", "resnext101e_64x4d", "se_resnext50_32x4d",
-    "se_resnext101_32x4d", "se_resnext101_64x4d", "se_resnext101e_64x4d", "senet_154", "senet_154e",
-    "darknet53", "nasnet_4_1056", "nasnet_5_1538", "nasnet_7_1920", "nasnet_6_4032", "residualattentionnet56",
-    "residualattentionnet92", "residualattentionnet128", "residualattentionnet164", "residualattentionnet200",
-    "residualattentionnet236", "residualattentionnet452", "cifar_residualattentionnet56",
-    "cifar_residualattentionnet92", "cifar_residualattentionnet452", "resnet18_v1b_0.89", "resnet50_v1d_0.86",
-    "resnet50_v1d_0.48", "resnet50_v1d_0.37", "resnet50_v1d_0.11", "resnet101_v1d_0.76", "resnet101_v1d_0.73",
-    "dla34", "hrnet_w18_c", "hrnet_w18_small_v1_c", "hrnet_w18_small_v2_c", "hrnet_w30_c", "hrnet_w32_c",
-    "hrnet_w40_c", "hrnet_w44_c", "hrnet_w48_c", "hrnet_w64_c",
+    "cifar_resnext29_16x64d", "resnet18_v1b", "resnet34_v1b", "resnet50_v1b", "resnet50_v1b_gn",
+    "resnet101_v1b_gn", "resnet101_v1b", "resnet152_v1b", "resnet50_v1c", "resnet101_v1c", "resnet152_v1c",
+    "resnet50_v1d", "resnet101_v1d", "resnet152_v1d", "resnet50_v1e", "resnet101_v1e", "resnet152_v1e",
+    "resnet50_v1s", "resnet101_v1s", "resnet152_v1s", "resnext50_32x4d", "resnext101_32x4d", "resnext101_64x4d",
+    "resnext101e_64x4d", "se_resnext50_32x4d", "se_resnext101_32x4d", "se_resnext101_64x4d",
+    "se_resnext101e_64x4d", "senet_154", "senet_154e", "darknet53", "nasnet_4_1056", "nasnet_5_1538",
+    "nasnet_7_1920", "nasnet_6_4032", "residualattentionnet56", "residualattentionnet92",
+    "residualattentionnet128", "residualattentionnet164", "residualattentionnet200", "residualattentionnet236",
+    "residualattentionnet452", "cifar_residualattentionnet56", "cifar_residualattentionnet92",
+    "cifar_residualattentionnet452", "resnet18_v1b_0.89", "resnet50_v1d_0.86", "resnet50_v1d_0.48",
+    "resnet50_v1d_0.37", "resnet50_v1d_0.11", "resnet101_v1d_0.76", "resnet101_v1d_0.73", "dla34",
+    "hrnet_w18_c", "hrnet_w18_small_v1_c", "hrnet_w18_small_v2_c", "hrnet_w30_c", "hrnet_w32_c", "hrnet_w40_c",
+    "hrnet_w44_c", "hrnet_w48_c", "hrnet_w64_c",
 ]
 # fmt: on
 
-BACKBONES: tuple[str, ...] = get_args(BackboneName)
+_NO_GRAPH = "its group normalisation is not one that MXNet 1.9.1 can make a graph of"
+_NO_GRADIENT = "MXNet 1.9.1 cannot compute its gradients on a processor (oneDNN: could not construct a sub-memory)"
+
+UNUSABLE = {
+    "resnet50_v1b_gn": _NO_GRAPH,
+    "resnet101_v1b_gn": _NO_GRAPH,
+    "nasnet_4_1056": _NO_GRADIENT,
+    "nasnet_7_1920": _NO_GRADIENT,
+    "nasnet_6_4032": _NO_GRADIENT,
+}
+"""Networks that GluonCV has and that cannot be trained, and why."""
+
+BACKBONES: tuple[str, ...] = tuple(name for name in get_args(BackboneName) if name not in UNUSABLE)
 
 
 class Normalisation(NamedTuple):
@@ -54,7 +65,6 @@ _SIZES = {
     "resnest101": 256,
     "resnest200": 320,
     "resnest269": 416,
-    "nasnet_6_4032": 331,
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from bioclass.recipe.backbones import BackboneName
+from bioclass.recipe.backbones import UNUSABLE, BackboneName
 from bioclass.recipe.values import Positive, Probability
 from bioclass.validation import Strict
 
@@ -72,6 +72,13 @@ class Backbone(Strict):
 
     name: BackboneName
     weights: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _usable(cls, name: BackboneName) -> BackboneName:
+        if name in UNUSABLE:
+            raise ValueError(f"{name!r} cannot be used, for {UNUSABLE[name]}: take another network")
+        return name
 
 
 Network = Annotated[LeNet | Network3 | DropConnect | MLP | VGG | Backbone, Field(discriminator="name")]
