@@ -234,10 +234,9 @@ def _tags(kind: Any) -> tuple[str, ...]:
 
 
 def _near(word: str, names: Sequence[str]) -> list[str]:
-    """The name that was probably meant; of many several, those that begin alike first."""
-    if len(names) <= _LISTED:
-        return get_close_matches(word, names, n=1)
-    return sorted(get_close_matches(word, names, n=3 * _NEAR), key=lambda name: not name.startswith(word))[:_NEAR]
+    """The names that were probably meant: of many those that begin so, else the one that is most alike."""
+    longer = [name for name in names if name.startswith(word)] if len(names) > _LISTED else []
+    return longer[:_NEAR] if word and longer else get_close_matches(word, names, n=1)
 
 
 def _listed(names: Sequence[str]) -> str:
