@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import preprocess
+from bioclass.answers import Answers, Probabilities, answer_files, batch_size, softmax
 from bioclass.augment import copied
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
-from bioclass.errors import ImageError, RunError
+from bioclass.errors import RunError
 from bioclass.networks import build
 from bioclass.networks.blocks import use_blocks, vector_block
 from bioclass.networks.parameters import parameters
 from bioclass.preprocess import Plan
 from bioclass.recipe import Network
 from bioclass.run import Run
-
-BATCH = 256
-
-VALUES = 2_500_000
-"""Input values in a batch of prediction, at most: 16 images of 224x224 in RGB, of which vgg16 makes half a GB."""
-
-Probabilities = npt.NDArray[np.float64]
-Answers = Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]
 
 
 class Scorer:
@@ -126,11 +120,6 @@ def input_shape(plan: Plan) -> tuple[int, int, int]:
     return (plan.channels, *plan.output_size)
 
 
-def batch_size(plan: Plan) -> int:
-    """Return how many images are predicted at a time."""
-    return max(1, min(BATCH, VALUES // int(np.prod(input_shape(plan)))))
-
-
 def infer(
     scores: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
     plan: Plan,
@@ -151,14 +140,6 @@ def infer(
     if not out:
         return np.zeros((0, 0))
     return softmax(np.concatenate(out))
-
-
-def softmax(scores: npt.NDArray[Any]) -> Probabilities:
-    """Return the softmax of each row in float64, (N, K)."""
-    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
-    exponential = np.exp(shifted)
-    result: Probabilities = exponential / exponential.sum(axis=1, keepdims=True)
-    return result
 
 
 def get_weights(net: Any) -> Tensors:
@@ -191,18 +172,6 @@ def set_weights(net: Any, weights: Tensors, source: Path) -> None:
 
 
 def _files(predictor: Predictor | MeanPredictor, plan: Plan, paths: Sequence[Path]) -> Answers:
+    # One size for all batches: an image's last digits depend on it.
     size = batch_size(plan)
-    for start in range(0, len(paths), size):
-        chunk = paths[start : start + size]
-        read: list[npt.NDArray[Any] | ImageError] = [_read(plan, path) for path in chunk]
-        good = [image for image in read if not isinstance(image, ImageError)]
-        answers = iter(predictor.probabilities(np.stack(good), batch=min(size, len(paths)))) if good else iter(())
-        for path, image in zip(chunk, read, strict=True):
-            yield path, image if isinstance(image, ImageError) else next(answers)
-
-
-def _read(plan: Plan, path: Path) -> npt.NDArray[Any] | ImageError:
-    try:
-        return preprocess.read_for(plan, path)
-    except ImageError as problem:
-        return problem
+    return answer_files(partial(predictor.probabilities, batch=min(size, len(paths))), plan, paths, size)

@@ -31,7 +31,7 @@ FLOORS = (
     # The package itself hands out ``Samples`` to adapters.
     ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe", "reliability"),
     ("batches", "decisions", "formats", "preprocess", "split"),
-    ("augment", "networks", "run", "shelf"),
+    ("answers", "augment", "networks", "run", "shelf"),
     ("dataset", "predict"),
     ("check",),
     ("evaluate", "fit"),

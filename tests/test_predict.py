@@ -16,9 +16,10 @@ import tifffile
 from conftest import fit, pictures, refused, run_cli, write_folder, write_png, write_recipe
 from sklearn.datasets import load_digits
 
+from bioclass.answers import softmax
 from bioclass.backend import mx
 from bioclass.errors import RunError
-from bioclass.predict import Predictor, softmax
+from bioclass.predict import Predictor
 from bioclass.preprocess import read_for
 from bioclass.run import open_run
 
@@ -178,7 +179,7 @@ def test_a_name_that_is_not_text(tiny: SimpleNamespace, tmp_path: Path) -> None:
 
 
 def test_more_images_than_a_batch(tiny: SimpleNamespace, tmp_path: Path) -> None:
-    import bioclass.predict as module
+    import bioclass.answers as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BATCH", 7)

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import recipe
+from bioclass.answers import batch_size
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
 from bioclass.fit.task import Rows, Task
 from bioclass.networks import build
-from bioclass.predict import Scorer, batch_size, infer, input_shape
+from bioclass.predict import Scorer, infer, input_shape
 
 TINY = 1e-6
 """The least share of focal loss's factor 1 - p, near float32's resolution."""

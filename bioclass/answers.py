@@ -1,0 +1,58 @@
+"""Scores to probabilities, and image files to their answers, whatever computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.errors import ImageError
+from bioclass.preprocess import Plan, read_for
+
+BATCH = 256
+
+VALUES = 2_500_000
+"""Input values in a batch of prediction, at most: 16 images of 224x224 in RGB, of which vgg16 makes half a GB."""
+
+Probabilities = npt.NDArray[np.float64]
+Answers = Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]
+
+
+def answer_files(
+    probabilities: Callable[[npt.NDArray[Any]], Probabilities], plan: Plan, paths: Sequence[Path], batch: int
+) -> Answers:
+    """Yield every file with its probabilities (K,), or with the error for which it could not be used.
+
+    ``probabilities`` gives those (B, K) of stored images (B, H, W, C), of at most ``batch`` at a time.
+    """
+    for start in range(0, len(paths), batch):
+        chunk = paths[start : start + batch]
+        read: list[npt.NDArray[Any] | ImageError] = [_read(plan, path) for path in chunk]
+        good = [image for image in read if not isinstance(image, ImageError)]
+        answers = iter(probabilities(np.stack(good))) if good else iter(())
+        for path, image in zip(chunk, read, strict=True):
+            yield path, image if isinstance(image, ImageError) else next(answers)
+
+
+def batch_size(plan: Plan) -> int:
+    """Return how many images are predicted at a time."""
+    height, width = plan.output_size
+    return max(1, min(BATCH, VALUES // (height * width * plan.channels)))
+
+
+def softmax(scores: npt.NDArray[Any]) -> Probabilities:
+    """Return the softmax of each row in float64, (N, K)."""
+    shifted = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+    exponential = np.exp(shifted)
+    result: Probabilities = exponential / exponential.sum(axis=1, keepdims=True)
+    return result
+
+
+def _read(plan: Plan, path: Path) -> npt.NDArray[Any] | ImageError:
+    try:
+        return read_for(plan, path)
+    except ImageError as problem:
+        return problem
