@@ -32,17 +32,17 @@ FLOORS = (
     ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe", "reliability"),
     ("batches", "decisions", "formats", "preprocess", "split"),
     ("answers", "augment", "networks", "run", "shelf"),
-    ("dataset", "predict"),
+    ("dataset", "exported", "predict"),
     ("check",),
     ("evaluate", "fit"),
-    ("report", "study"),
+    ("export", "report", "study"),
     ("cli",),
     ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # The only rooms that are built on MXNet; two more ask it something if it is there, inside a function.
-MXNET = {"backend", "networks", "predict", "fit"}
+MXNET = {"backend", "networks", "predict", "fit", "export"}
 MXNET_WHEN_ASKED = {"devices", "environment"}
 HEAVY = {
     "mxnet",
@@ -56,6 +56,8 @@ HEAVY = {
     "tifffile",
     "PIL",
     "pooch",
+    "onnx",
+    "onnxruntime",
 }
 
 

@@ -2,6 +2,18 @@
 
 from bioclass.preprocess.center import centred
 from bioclass.preprocess.gather import prepare
-from bioclass.preprocess.plan import Input, Plan, apply, fit_statistics, read_for, scaled
+from bioclass.preprocess.plan import Input, Plan, affine, apply, fit_statistics, read_for, scaled
+from bioclass.preprocess.resize import resized
 
-__all__ = ["Input", "Plan", "apply", "centred", "fit_statistics", "prepare", "read_for", "scaled"]
+__all__ = [
+    "Input",
+    "Plan",
+    "affine",
+    "apply",
+    "centred",
+    "fit_statistics",
+    "prepare",
+    "read_for",
+    "resized",
+    "scaled",
+]

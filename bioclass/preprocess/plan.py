@@ -152,7 +152,7 @@ def scaled(plan: Plan, images: Array, out: npt.NDArray[np.float32] | None = None
     """Return images (N, h, w, C) that are in place already as float32 (N, C, h, w), divided and standardised."""
     if out is None:
         out = np.empty((len(images), plan.channels, *plan.output_size), np.float32)
-    scale, shift = _affine(plan.divisor, plan.mean, plan.std)
+    scale, shift = affine(plan.divisor, plan.mean, plan.std)
     if plan.channels == 1:
         np.multiply(images.reshape(out.shape), scale, out=out, casting="same_kind")
         if shift is not None:
@@ -219,10 +219,10 @@ def chunks(n: int, images: Array) -> Iterator[slice]:
 
 
 @lru_cache(maxsize=8)
-def _affine(
+def affine(
     divisor: float, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-    """``(x / divisor - mean) / std`` as ``x * scale + shift``, each (C, 1, 1)."""
+    """Return ``(x / divisor - mean) / std`` as ``x * scale + shift``, each (C, 1, 1); no shift where it is zero."""
     scale = 1 / (divisor * np.array(std))
     shift = -np.array(mean) / np.array(std)
     column = (len(mean), 1, 1)
