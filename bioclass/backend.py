@@ -29,7 +29,7 @@ from bioclass.errors import MissingDependency
 if TYPE_CHECKING:
     import mxnet as mx
 
-__all__ = ["import_gluoncv", "mx"]
+__all__ = ["import_gluoncv", "import_onnx_translator", "mx"]
 
 INSTALL = "pip install 'bioclass[cpu]' (without a GPU) or pip install 'bioclass[cu112]' (NVIDIA GPU)"
 
@@ -90,6 +90,54 @@ def import_gluoncv() -> Any:
             f"GluonCV 0.10 refuses to be imported beside torch {_version('torch') or '>= 2'}: "
             "pip uninstall torch, or keep torch in an environment of its own."
         ) from None
+
+
+def import_onnx_translator() -> Any:
+    """Return MXNet's translator of symbols to ONNX graphs, the class ``MXNetGraph``, ready for onnx of today.
+
+    Raises:
+        MissingDependency: onnx is not installed.
+    """
+    try:
+        onnx: Any = importlib.import_module("onnx")
+    except ModuleNotFoundError as problem:
+        if problem.name != "onnx":
+            raise
+        raise MissingDependency("Export to ONNX needs the package onnx: pip install 'bioclass[onnx]'.") from None
+    if "onnx.mapping" not in sys.modules:
+        # Gone in onnx 1.19; MXNet looks up two tables of types there.
+        kinds = ("float16", "float32", "float64", "bool", "int8", "int32", "int64", "uint8")
+        numbers = {np.dtype(kind): onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in kinds}
+        tables = {
+            "NP_TYPE_TO_TENSOR_TYPE": numbers,
+            "TENSOR_TYPE_TO_NP_TYPE": {number: kind for kind, number in numbers.items()},
+        }
+        onnx.mapping = sys.modules["onnx.mapping"] = SimpleNamespace(**tables)  # type: ignore[assignment]
+    translator = importlib.import_module("mxnet.onnx.mx2onnx._export_onnx").MXNetGraph
+    # MXNet's own translator has every operation of the shipped networks but this one.
+    translator.register("erf")(_translate_erf)
+    translator.register("null")(_translate_null)
+    return translator
+
+
+def _translate_null(node: dict[str, Any], **state: Any) -> tuple[list[Any], tuple[Any]]:
+    """Translate an input or a weight; MXNet's own makes a Python number of every value, which takes minutes."""
+    onnx: Any = importlib.import_module("onnx")
+    kinds = onnx.mapping
+    if state["is_input"]:
+        kind, shape = state["in_type"], state["in_shape"]
+    else:
+        weight = state["weights"][node["name"]]
+        kind, shape = kinds.NP_TYPE_TO_TENSOR_TYPE[weight.dtype], weight.shape
+        state["initializer"].append(onnx.numpy_helper.from_array(weight, node["name"]))
+    value = onnx.helper.make_tensor_value_info(node["name"], kind, shape)
+    return [value], (kinds.TENSOR_TYPE_TO_NP_TYPE[kind],)
+
+
+def _translate_erf(node: dict[str, Any], **state: Any) -> list[Any]:
+    place, output = node["inputs"][0][:2]
+    source = state["outputs_lookup"][place][output].name
+    return [importlib.import_module("onnx").helper.make_node("Erf", [source], [node["name"]], name=node["name"])]
 
 
 def _import_mxnet() -> Any:

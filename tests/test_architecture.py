@@ -252,6 +252,7 @@ LINES = [
             "fit",
             "evaluate",
             "predict",
+            "export",
             "check",
             "runs",
             "network",

@@ -50,7 +50,14 @@ def process(*command: object, cwd: Path, **env: str) -> subprocess.CompletedProc
 
 
 def test_verbs_that_do_not_compute_never_import_mxnet(tiny: SimpleNamespace, tmp_path: Path) -> None:
-    verbs = [["--help"], ["fit", "--help"], ["evaluate", "--help"], ["predict", "--help"], ["--version"]]
+    verbs = [
+        ["--help"],
+        ["fit", "--help"],
+        ["evaluate", "--help"],
+        ["predict", "--help"],
+        ["export", "--help"],
+        ["--version"],
+    ]
     verbs += [["datasets", "list"], ["datasets", "show", "digits"], ["recipes", "list"], ["recipes", "schema"]]
     verbs += [["recipes", "show", "digits-lenet", "--resolved"], ["runs", str(tiny.home)]]
     code = f"""
@@ -71,7 +78,7 @@ for verb in {verbs!r}:
 
 def test_help_names_every_verb_and_option(tmp_path: Path) -> None:
     out = process("-m", "bioclass", "--help", cwd=tmp_path).stdout
-    for verb in ("fit", "evaluate", "predict", "runs", "network", "datasets", "recipes"):
+    for verb in ("fit", "evaluate", "predict", "export", "runs", "network", "datasets", "recipes"):
         assert f" {verb} " in out
     assert "Usage: bioclass " in out
     options = {
@@ -87,6 +94,7 @@ def test_help_names_every_verb_and_option(tmp_path: Path) -> None:
             "--json",
         ),
         "predict": ("--answers", "--decide", "--out", "--device", "--json"),
+        "export": ("--to", "--output", "--int8", "--root", "--path", "--json", "SymbolBlock.imports"),
     }
     for verb, names in options.items():
         out = run_cli(verb, "-h", env={"COLUMNS": "120"}).out

@@ -30,7 +30,8 @@ from bioclass.fit.start import Start, start_from
 from bioclass.fit.store import stored_weights
 from bioclass.fit.weights import Weights, load_weights
 from bioclass.networks import build
-from bioclass.predict import Scorer, get_weights, set_weights, softmax
+from bioclass.answers import softmax
+from bioclass.predict import Scorer, get_weights, set_weights
 from bioclass.preprocess import Input, Plan
 from bioclass.preprocess.resize import resized
 from bioclass.recipe.backbones import IMAGENET

@@ -10,7 +10,20 @@ from typing import NoReturn
 
 import typer
 
-from bioclass.cli import check, datasets, decide, draw, evaluate, fit, network, predict, recipes, runs, study
+from bioclass.cli import (
+    check,
+    datasets,
+    decide,
+    draw,
+    evaluate,
+    export,
+    fit,
+    network,
+    predict,
+    recipes,
+    runs,
+    study,
+)
 from bioclass.errors import BioclassError
 
 INTERRUPTED = 130
@@ -28,6 +41,7 @@ app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
 app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("check")(check.check)
 app.command("study")(study.study)
 app.command("runs")(runs.runs)
