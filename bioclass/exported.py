@@ -19,6 +19,7 @@ from bioclass.environment import available_cores
 from bioclass.errors import BioclassError, MissingDependency, RunError
 from bioclass.files import sha256
 from bioclass.preprocess import Plan, centred
+from bioclass.recipe import Predict
 
 FORMAT = "bioclass onnx 1"
 UNSEALED = "the digest of this file, with these words in its place".ljust(64, ".")
@@ -32,6 +33,8 @@ class Exported:
         metadata: what the file says, by key.
         plan: how images are read, and what they are before the graph.
         classes: in the order of the probabilities.
+        predict: from which copies of an image the graph predicts.
+        synthetic: whether it was trained on synthetic images.
     """
 
     def __init__(self, session: Any, plan: Plan, classes: Sequence[str]) -> None:
@@ -40,18 +43,21 @@ class Exported:
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         self.plan = plan
         self.classes = tuple(classes)
+        self.predict = Predict(**json.loads(self.metadata["predict"]))
+        self.synthetic: bool = json.loads(self.metadata["synthetic"])
+        self._batch = max(1, batch_size(plan) // len(self.predict.copies))
 
     def probabilities(self, images: npt.NDArray[Any]) -> Probabilities:
         """Return the probabilities (N, K) of stored images (N, H, W, C); N may be 0."""
         if self.plan.center is not None:
             images = centred(images, self.plan.center, self.plan.largest)
-        size = batch_size(self.plan)
+        size = self._batch
         parts = [self._computed(images[start : start + size]) for start in range(0, len(images), size)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)))
 
     def files(self, paths: Sequence[Path]) -> Answers:
         """Yield every file with its probabilities (K,), or with the error for which it could not be used."""
-        return answer_files(self.probabilities, self.plan, paths, batch_size(self.plan))
+        return answer_files(self.probabilities, self.plan, paths, self._batch)
 
     def _computed(self, images: npt.NDArray[Any]) -> Probabilities:
         values = self._session.run([self._output], {"images": images})[0]

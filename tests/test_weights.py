@@ -22,6 +22,7 @@ from conftest import fit, pictures, real_folder, refused, run_cli, write_folder,
 from test_resume import WRAPPER, outcome
 
 from bioclass import preprocess, recipe
+from bioclass.answers import softmax
 from bioclass.backend import import_gluoncv, mx
 from bioclass.errors import WeightsError
 from bioclass.fit.channels import normalised
@@ -30,7 +31,6 @@ from bioclass.fit.start import Start, start_from
 from bioclass.fit.store import stored_weights
 from bioclass.fit.weights import Weights, load_weights
 from bioclass.networks import build
-from bioclass.answers import softmax
 from bioclass.predict import Scorer, get_weights, set_weights
 from bioclass.preprocess import Input, Plan
 from bioclass.preprocess.resize import resized

@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,9 +14,12 @@ from bioclass.cli.common import Json, OneDevice, print_json, say
 from bioclass.errors import ImageError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     import numpy.typing as npt
 
+    from bioclass.answers import Answers
     from bioclass.evaluate import Decided, Fitted
     from bioclass.run import Run
 
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
 def predict(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="A run folder, or a folder of folds, whose probabilities are averaged."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder, a folder of folds, whose probabilities are averaged, or an exported .onnx file.",
+        ),
     ],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Image files, or folders of them.")],
     answers: Annotated[
@@ -51,36 +57,17 @@ def predict(
 
     Files that cannot be used are listed on stderr, and do not stop the others.
     """
-    from bioclass.devices import choose, contexts
-    from bioclass.environment import available_cores, set_threads
-    from bioclass.run import holds_folds, open_folds, open_run
-
     _check_out(out)
-    opened = open_folds(run).runs() if holds_folds(run) else [open_run(run)]
-    for name, given in (("--answers", answers), ("--decide", decide)):
-        if given and len(opened) > 1:
-            raise InputError(
-                f"{name} is for a single run, and {run} holds folds: leave it out, or name one of its runs."
-            )
-    fitted = _fitted(opened[0]) if answers else None
-    decided = _decided(opened[0]) if decide else None
-    if opened[0].card.synthetic:
-        say(f"{run} was trained on {opened[0].card.images()}: what it makes of real ones is not known.")
+    exported = run.suffix.lower() == ".onnx" and not run.is_dir()
+    open_model = _open_exported if exported else _open_runs
+    model = open_model(run, answers, decide, device)
     files, failed = _files(paths)
-    if sentence := opened[0].recipe.predict.sentence():
-        say(sentence)
-    name, _ = choose(device)
-    set_threads(available_cores())
-    from bioclass.predict import MeanPredictor, Predictor
-
-    context = contexts(name)[0]
-    predictor = MeanPredictor(opened, context) if len(opened) > 1 else Predictor(opened[0], context)
     rows: list[dict[str, Any]] = []
-    for file, answer in predictor.files(files):
+    for file, answer in model.answer(files):
         if isinstance(answer, ImageError):
             failed.append((file, answer))
             continue
-        rows.append({"path": str(file), **_row(answer, opened[0].classes, fitted, decided)})
+        rows.append({"path": str(file), **_row(answer, model)})
     for _, problem in failed:
         say(f"bioclass: {problem}")
     if not rows:
@@ -88,6 +75,64 @@ def predict(
     if failed:
         say(f"{len(failed)} of {len(failed) + len(rows)} could not be used.")
     _write(rows, failed, out, as_json)
+
+
+class Model(NamedTuple):
+    """What predicts, and what its probabilities are turned into."""
+
+    answer: Callable[[list[Path]], Answers]
+    classes: tuple[str, ...]
+    fitted: Fitted | None = None
+    decided: Decided | None = None
+
+
+def _open_runs(path: Path, answers: bool, decide: bool, device: str) -> Model:
+    """Open a run, or folds as one model."""
+    from bioclass.devices import choose, contexts
+    from bioclass.environment import available_cores, set_threads
+    from bioclass.run import holds_folds, open_folds, open_run
+
+    opened = open_folds(path).runs() if holds_folds(path) else [open_run(path)]
+    for option, given in (("--answers", answers), ("--decide", decide)):
+        if given and len(opened) > 1:
+            raise InputError(
+                f"{option} is for a single run, and {path} holds folds: leave it out, or name one of its runs."
+            )
+    run = opened[0]
+    fitted = _fitted(run) if answers else None
+    decided = _decided(run) if decide else None
+    if run.card.synthetic:
+        _say_synthetic(path)
+    if sentence := run.recipe.predict.sentence():
+        say(sentence)
+    name, _ = choose(device)
+    set_threads(available_cores())
+    from bioclass.predict import MeanPredictor, Predictor
+
+    context = contexts(name)[0]
+    predictor = MeanPredictor(opened, context) if len(opened) > 1 else Predictor(run, context)
+    return Model(predictor.files, run.classes, fitted, decided)
+
+
+def _open_exported(path: Path, answers: bool, decide: bool, device: str) -> Model:
+    """Open an exported file; MXNet has no part in it."""
+    for option, given in (("--answers", answers), ("--decide", decide)):
+        if given:
+            raise InputError(f"{option} needs a run folder, which holds what was fitted for it: leave it out.")
+    if device not in ("auto", "cpu"):
+        raise InputError(f"An exported model is computed on the processor: leave --device {device} out.")
+    from bioclass.exported import open_exported
+
+    exported = open_exported(path)
+    if exported.synthetic:
+        _say_synthetic(path)
+    if sentence := exported.predict.sentence():
+        say(sentence)
+    return Model(exported.files, exported.classes)
+
+
+def _say_synthetic(path: Path) -> None:
+    say(f"{path} was trained on synthetic images: what it makes of real ones is not known.")
 
 
 def _fitted(run: Run) -> Fitted:
@@ -113,13 +158,9 @@ def _decided(run: Run) -> Decided:
     return decided
 
 
-def _row(
-    probabilities: npt.NDArray[np.float64],
-    classes: tuple[str, ...],
-    fitted: Fitted | None,
-    decided: Decided | None,
-) -> dict[str, Any]:
+def _row(probabilities: npt.NDArray[np.float64], model: Model) -> dict[str, Any]:
     """The columns of an image with probabilities (K,)."""
+    _, classes, fitted, decided = model
     # Decisions are of the network's own probabilities; what is printed may be calibrated for answers.
     decisions = {} if decided is None else decided.decisions(probabilities[None])
     more: dict[str, Any] = {}

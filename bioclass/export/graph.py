@@ -16,6 +16,7 @@ from bioclass.export.resize import LEAST, resize_nodes
 from bioclass.networks import build
 from bioclass.predict import input_shape, set_weights
 from bioclass.preprocess import Plan, affine
+from bioclass.recipe import Copy
 from bioclass.run import Run
 
 OPSET = 13
@@ -94,7 +95,9 @@ def _with_plain_reshapes(symbol: Any, shape: tuple[int, int, int]) -> Any:
 
 
 def whole_graph(runs: Sequence[Run], scores: Sequence[Any]) -> Any:
-    """Return the ONNX model from "images" to "probabilities", (N, K) float32, and of one run also to "scores".
+    """Return the ONNX model from "images" to "probabilities", (N, K) float32.
+
+    Of one run that predicts from images as they are also to "scores", (N, K) float32.
 
     Args:
         runs: whose mean probability is wanted, of one kind of images and of the same classes.
@@ -102,16 +105,21 @@ def whole_graph(runs: Sequence[Run], scores: Sequence[Any]) -> Any:
     """
     onnx = importlib.import_module("onnx")
     front, back = Nodes("before_"), Nodes("after_")
-    images = _channel_first(front, runs[0].plan)
+    copies = runs[0].recipe.predict.copies
+    images = _copied(front, _channel_first(front, runs[0].plan), copies)
     links, cores, answers = [], [], []
     for number, (run, model) in enumerate(zip(runs, scores, strict=True)):
         core = onnx.compose.add_prefix_graph(model.graph, f"network{number}_")
         links.append(_named(_scaled(front, images, run.plan), core.input[0].name))
         cores.append(core)
         answers.append(back("Softmax", back.cast(core.output[0].name, "float64"), axis=-1))
-    mean = back("Div", back("Sum", *answers), float(len(answers)))
+    total = back("Sum", *answers)
+    if len(copies) > 1:
+        by_copy = back("Reshape", total, np.array([len(copies), -1, len(runs[0].classes)]))
+        total = back("ReduceSum", by_copy, np.array([0]), keepdims=0)
+    mean = back("Div", total, float(len(answers) * len(copies)))
     ends = [_named(back.cast(mean, "float32"), "probabilities")]
-    if len(cores) == 1:
+    if len(cores) == len(copies) == 1:
         ends.append(_named(cores[0].output[0].name, "scores"))
     graph = onnx.helper.make_graph(
         [*front.nodes, *links, *(node for core in cores for node in core.node), *back.nodes, *ends],
@@ -140,6 +148,25 @@ def _channel_first(add: Nodes, plan: Plan) -> str:
     if plan.resize is not None and resizes(plan):
         values = resize_nodes(add, add.cast(values, "float64"), plan.size, plan.resize, stored)
     return add.cast(values, _work(stored))
+
+
+def _copied(add: Nodes, values: str, copies: Sequence[Copy]) -> str:
+    """Images (N, C, h, w) to all the first copies, then all the second ones: what ``augment.copied`` yields."""
+    made = []
+    for mirrored, quarters in copies:
+        copy = _mirrored(add, values, 3) if mirrored else values
+        if quarters % 2:
+            copy = add("Transpose", copy, perm=[0, 1, 3, 2])
+        for axis in {0: [], 1: [2], 2: [2, 3], 3: [3]}[quarters]:
+            copy = _mirrored(add, copy, axis)
+        made.append(copy)
+    return add("Concat", *made, axis=0) if len(made) > 1 else values
+
+
+def _mirrored(add: Nodes, values: str, axis: int) -> str:
+    # From the last to before the first.
+    last, end, step = np.array([-1]), np.array([np.iinfo(np.int64).min]), np.array([-1])
+    return add("Slice", values, last, end, np.array([axis]), step)
 
 
 def _scaled(add: Nodes, values: str, plan: Plan) -> str:

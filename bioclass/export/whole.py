@@ -166,6 +166,7 @@ def _metadata(
         "digest": UNSEALED,
         "bioclass": __version__,
         "dataset": run.card.name,
+        "synthetic": run.card.synthetic,
         "network": run.recipe.network.name,
         "recipe": run.recipe.digest(),
         "weights": [_weights(each) for each in runs],
@@ -176,6 +177,7 @@ def _metadata(
         "input": words,
         "outside": left,
         "plan": plan.model_dump(mode="json"),
+        "predict": run.recipe.predict.model_dump(mode="json"),
         "check": check,
     }
     temperature = _temperature(run) if len(runs) == 1 else None
