@@ -15,11 +15,12 @@ import pytest
 from conftest import fit, fit_folds, pictures, refused, run_cli, write_folder, write_png, write_recipe
 
 from bioclass import recipe
+from bioclass.answers import softmax
 from bioclass.backend import mx
 from bioclass.checkpoint import save_checkpoint
 from bioclass.errors import RunError
 from bioclass.networks import build
-from bioclass.predict import MeanPredictor, Predictor, softmax
+from bioclass.predict import MeanPredictor, Predictor
 from bioclass.preprocess import apply, read_for
 from bioclass.run import open_folds, open_run
 
@@ -151,6 +152,26 @@ def test_the_graph_takes_images_as_they_are_stored(
     np.testing.assert_allclose(found, expected, atol=1e-3 if "height" in given else 1e-5)
     np.testing.assert_allclose(softmax(scores), found, atol=1e-6)
     assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("tta", ["horizontal", "vertical", "flips", "turns", "dihedral"])
+def test_the_graph_predicts_from_the_copies_of_an_image(tmp_path: Path, tta: str) -> None:
+    images = pictures(shape=(20, 20, 3))
+    data = write_folder(tmp_path / "data", images)
+    extra = f"""[augment]
+steps = [{{ name = "flip", axes = ["horizontal", "vertical"] }}, {{ name = "turn" }}]
+[predict]
+tta = "{tta}"
+"""
+    path = write_recipe(tmp_path / "recipe.toml", "data", extra, network='name = "lenet"\nfc1 = 16')
+    run = fit(path, tmp_path / "run")
+    assert export(run)["check"]["network"]["largest_difference"] < 1e-5
+    exported = open_exported(run / "export" / "model.onnx")
+    files = sorted(data.rglob("*.png"))
+    plain = Predictor(open_run(run), mx.cpu()).probabilities(images)
+    np.testing.assert_allclose(exported.probabilities(images), plain, atol=1e-6)
+    assert exported.predict.tta == tta
+    assert f'predict.tta = "{tta}"' in run_cli("predict", run / "export" / "model.onnx", files[0]).err
 
 
 def test_files_of_many_sizes_are_compared_as_they_are(tmp_path: Path) -> None:
