@@ -1,4 +1,4 @@
-"""Scores to probabilities, and image files to their answers, whatever computes them."""
+"""Scores to probabilities, image files to their answers, and answers to tables, whatever computes them."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ def softmax(scores: npt.NDArray[Any]) -> Probabilities:
     exponential = np.exp(shifted)
     result: Probabilities = exponential / exponential.sum(axis=1, keepdims=True)
     return result
+
+
+def joined(names: Sequence[str]) -> str:
+    """Return the names of a set as a cell of a table: parted by bars; a bar in a name has a backslash before it."""
+    return "|".join(name.replace("\\", "\\\\").replace("|", "\\|") for name in names)
+
+
+def cell(value: Any) -> Any:
+    """Return a value as a table has it: ``yes`` or ``no``, the names of a set as one text, else as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return joined(value) if isinstance(value, list) else value
 
 
 def _read(plan: Plan, path: Path) -> npt.NDArray[Any] | ImageError:

@@ -215,7 +215,7 @@ def _files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageError]]
 def _write(
     rows: list[dict[str, Any]], failed: list[tuple[Path, ImageError]], out: Path | None, as_json: bool
 ) -> None:
-    from bioclass.evaluate.tables import cell
+    from bioclass.answers import cell
     from bioclass.files import write_atomic
 
     table = io.StringIO()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bioclass.answers import cell
 from bioclass.card import Card
 from bioclass.decisions import (
     Abundance,
@@ -26,7 +27,7 @@ from bioclass.errors import InputError, RunError, did_you_mean
 from bioclass.evaluate.data import Data, Model
 from bioclass.evaluate.decided import Decided, save_decided
 from bioclass.evaluate.scored import Scored, joined
-from bioclass.evaluate.tables import cell, table_csv, to_json, write
+from bioclass.evaluate.tables import table_csv, to_json, write
 from bioclass.recipe import Predict
 from bioclass.reliability import fit_temperature
 from bioclass.run import Run, held_out_part, holds_folds, open_folds, open_run

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bioclass.answers import joined
 from bioclass.errors import RunError
 from bioclass.evaluate.judge import Answers, Reliability
 from bioclass.evaluate.scored import Scored
@@ -72,18 +73,6 @@ def set_names(
     """Return the names of the classes in each set (N, K), the most probable first; the probabilities are (N, K)."""
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return [[classes[k] for k in row if inside[k]] for inside, row in zip(sets, order, strict=True)]
-
-
-def joined(names: Sequence[str]) -> str:
-    """Return the names of a set as a cell of a table: parted by bars; a bar in a name has a backslash before it."""
-    return "|".join(name.replace("\\", "\\\\").replace("|", "\\|") for name in names)
-
-
-def cell(value: Any) -> Any:
-    """Return a value as a table has it: ``yes`` or ``no``, the names of a set as one text, else as it is."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return joined(value) if isinstance(value, list) else value
 
 
 def _answers_csv(answers: Answers) -> str:
