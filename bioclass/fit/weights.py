@@ -73,7 +73,9 @@ def _of_run(spec: Backbone, source: str, run: Run) -> Weights:
             f"The run {run.path} trained the network {run.recipe.network.name!r}, so its weights do not fit "
             f"{spec.name!r}: name a run of that, or set network.name."
         )
-    plan, tensors = run.plan, run.best().tensors["weights"]
+    plan, tensors = run.plan, run.best().tensors.get("weights")
+    if tensors is None:
+        raise WeightsError(f"{run.path / 'best'} holds no weights: it is not a checkpoint of bioclass.")
     # Of values between 0 and 1, whatever the run divided them by.
     scale = plan.divisor / plan.largest
     mean, std = (tuple(scale * value for value in values) for values in (plan.mean, plan.std))
