@@ -340,7 +340,8 @@ def test_layout_puts_biases_last_and_shares_cover_it():
     kinds = [slot.name.endswith("bias") for slot in slots]
     assert kinds == sorted(kinds) and len(set(kinds)) == 2
     assert all(slot.start % 16 == 0 for slot in slots)
-    assert [slot.start >= layout.biases for slot in slots] == kinds
+    assert [slot.start >= layout.stretches[1].start for slot in slots] == kinds
+    assert [stretch.biases for stretch in layout.stretches] == [False, True]
     assert layout.statistics.length == 0
     for workers in (1, 2, 3, 7):
         cut = shares(layout.trained.length, workers)

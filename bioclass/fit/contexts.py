@@ -13,6 +13,7 @@ from bioclass.fit.flat import Layout, merge_statistics
 from bioclass.fit.replica import Replica, new_network, new_scorer, probabilities
 from bioclass.fit.schedule import average_decay
 from bioclass.fit.task import Batch, Rows, Task
+from bioclass.fit.tuning import rates
 from bioclass.fit.update import ContextUpdate, follow, state_count
 from bioclass.predict import get_weights
 
@@ -29,7 +30,7 @@ class ContextsTrainer:
         self.task = task
         self.contexts = contexts
         net = new_network(task, contexts)
-        self.layout = Layout.of(net)
+        self.layout = Layout.of(net, rates(task, net))
         self.replicas = [self._replica(net, context) for context in contexts]
         fit, first = task.recipe.fit, self.replicas[0]
         self.states = [
@@ -113,6 +114,8 @@ class ContextsTrainer:
 
     def _step(self, iteration: int, batches: list[Batch]) -> list[Any]:
         first, others = self.replicas[0], self.replicas[1:]
+        for replica in self.replicas:
+            replica.reach(iteration)
         losses = [
             replica.gradient(*(mx.nd.array(array, ctx=replica.context) for array in batch))
             for replica, batch in zip(self.replicas, batches, strict=True)

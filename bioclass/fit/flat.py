@@ -7,7 +7,7 @@ statistics of batch normalisation, lies in a second, small buffer that each copy
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
+from bioclass.fit.tuning import Rate
 from bioclass.networks.parameters import parameters
 
 Views = dict[str, Any]
@@ -76,28 +77,53 @@ class Flat:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Parameters that lie side by side, from ``start`` up to ``end``, and are trained alike."""
+
+    start: int
+    end: int
+    biases: bool
+    rate: Rate
+
+
+@dataclass(frozen=True)
 class Layout:
     """What a network's two buffers hold.
 
     Attributes:
-        trained: the parameters that gradients update: weights first, then biases, so that each kind is one stretch.
-        biases: where the biases start.
+        trained: the parameters that gradients update: weights first, then biases; among each, those that are
+            trained alike lie together.
+        stretches: what is trained alike.
         statistics: the parameters that the forward pass alone updates.
+        rates: how parameters are trained, by name; those that are not named, as by default.
     """
 
     trained: Flat
-    biases: int
+    stretches: tuple[Stretch, ...]
     statistics: Flat
+    rates: Mapping[str, Rate]
 
     @classmethod
-    def of(cls, net: Any) -> Layout:
+    def of(cls, net: Any, rates: Mapping[str, Rate] | None = None) -> Layout:
         """Return the layout of a network's parameters."""
-        named = parameters(net).items()
-        trained = [(name, p) for name, p in named if p.grad_req != "null"]
-        weights = [(name, p) for name, p in trained if not name.endswith("bias")]
-        biases = [(name, p) for name, p in trained if name.endswith("bias")]
+        rates, named = rates or {}, parameters(net).items()
+        alike: dict[tuple[bool, Rate], list[tuple[str, Any]]] = {}
+        for name, parameter in named:
+            if parameter.grad_req != "null":
+                key = name.endswith("bias"), rates.get(name, Rate())
+                alike.setdefault(key, []).append((name, parameter))
+        trained: list[tuple[str, Any]] = []
+        stretches = []
+        for (biases, rate), members in sorted(alike.items(), key=lambda item: item[0][0]):
+            start = Flat.of(trained).length
+            trained += members
+            stretches.append(Stretch(start, Flat.of(trained).length, biases, rate))
         statistics = [(name, p) for name, p in named if p.grad_req == "null"]
-        return cls(Flat.of(weights + biases), Flat.of(weights).length, Flat.of(statistics))
+        return cls(Flat.of(trained), tuple(stretches), Flat.of(statistics), rates)
+
+    def rate(self, name: str) -> Rate:
+        """Return how a parameter is trained."""
+        return self.rates.get(name, Rate())
 
     def pack(self, tensors: Tensors, trained: Floats, statistics: Floats) -> None:
         """Copy all parameters, by name, into the two buffers."""
@@ -117,11 +143,14 @@ def shared(array: npt.NDArray[Any]) -> Any:
     return mx.nd.from_numpy(array[:], zero_copy=True)
 
 
-def bind(net: Any, layout: Layout, weights: Any, gradients: Any, statistics: Any, context: Any) -> None:
+def bind(
+    net: Any, layout: Layout, weights: Any, gradients: Any, statistics: Any, context: Any, iteration: int
+) -> None:
     """Let a network's parameters and gradients on one context lie in flat buffers, numpy arrays or NDArrays.
 
     Gluon keeps one array a context in ``_data`` and ``_grad``; putting others there is what its own
-    ``_init_impl`` does.
+    ``_init_impl`` does. What is not trained yet at this iteration is not marked, so that MXNet computes no
+    gradients for it, nor any below the lowest layer that is.
     """
     named = parameters(net)
     data = {**layout.trained.views(weights), **layout.statistics.views(statistics)}
@@ -129,7 +158,8 @@ def bind(net: Any, layout: Layout, weights: Any, gradients: Any, statistics: Any
         named[name]._data[named[name].list_ctx().index(context)] = view
     for name, gradient in layout.trained.views(gradients).items():
         named[name]._grad[named[name].list_ctx().index(context)] = gradient
-        mx.autograd.mark_variables([data[name]], [gradient], ["write"])
+        if layout.rate(name).begin <= iteration:
+            mx.autograd.mark_variables([data[name]], [gradient], ["write"])
 
 
 def merge_statistics(statistics: Floats) -> Floats:

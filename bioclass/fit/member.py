@@ -15,6 +15,7 @@ from bioclass.fit.memory import LINE, Region, aligned
 from bioclass.fit.replica import Replica, new_network, new_scorer, probabilities
 from bioclass.fit.schedule import average_decay
 from bioclass.fit.task import Rows, Task
+from bioclass.fit.tuning import rates
 from bioclass.fit.update import HostUpdate, follow
 from bioclass.networks.blocks import use_blocks, vector_block
 
@@ -41,7 +42,7 @@ class Member:
         self._phase = 0
         net = new_network(task, [mx.cpu()])
         use_blocks(net, vector_block())
-        self._layout = layout = Layout.of(net)
+        self._layout = layout = Layout.of(net, rates(task, net))
         self._scorer = new_scorer(task, mx.cpu())
         buffers = region.weights, region.gradients[index], region.statistics[index]
         self.replica = Replica(task, net, layout, *buffers, mx.cpu())
@@ -56,6 +57,7 @@ class Member:
         total = 0.0
         for iteration in range(start, end):
             self.task.fill(self._batch, iteration, self.index, self.workers)
+            self.replica.reach(iteration)
             loss = self.replica.gradient(*self._arrays)
             total += float(loss.asscalar())
             # The update reads the gradients behind MXNet's back.

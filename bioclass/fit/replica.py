@@ -15,6 +15,7 @@ from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
 from bioclass.fit.task import Rows, Task
 from bioclass.networks import build
+from bioclass.networks.parameters import parameters
 from bioclass.predict import Scorer, infer, input_shape
 
 TINY = 1e-6
@@ -69,8 +70,22 @@ class Replica:
         self.weights = weights
         self.gradients = gradients
         self.statistics = statistics
-        bind(net, layout, weights, gradients, statistics, context)
-        self._loss = WeightedLoss(net, task.recipe.fit.loss, task.recipe.augment.mix is not None)
+        self._task, self._net, self._layout = task, net, layout
+        self._begins = sorted({rate.begin for rate in layout.rates.values()})
+        self._begun = -1
+        self.reach(0)
+
+    def reach(self, iteration: int) -> None:
+        """Compute from now on what this iteration wants: gradients of no more than what it trains."""
+        begun = sum(begin <= iteration for begin in self._begins)
+        if begun == self._begun:
+            return
+        self._begun = begun
+        net, layout, fit = self._net, self._layout, self._task.recipe.fit
+        bind(net, layout, self.weights, self.gradients, self.statistics, self.context, iteration)
+        if layout.rates:
+            keep_statistics(net, {name for name, rate in layout.rates.items() if iteration < rate.begin})
+        self._loss = WeightedLoss(net, fit.loss, self._task.recipe.augment.mix is not None)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 
     def gradient(self, x: Any, labels: Any, weights: Any) -> Any:
@@ -86,6 +101,21 @@ class Replica:
             loss = self._loss(x, labels, weights)
         loss.backward()
         return loss
+
+
+def keep_statistics(net: Any, kept: set[str]) -> None:
+    """Let batch normalisation with one of these names normalise with its running statistics, and keep them.
+
+    Without it, MXNet normalises a batch with its own statistics wherever gradients are recorded.
+    """
+    names = {id(parameter): name for name, parameter in parameters(net).items()}
+
+    def set_mode(block: Any) -> None:
+        running = getattr(block, "running_mean", None)
+        if running is not None:
+            block._kwargs["use_global_stats"] = names[id(running)] in kept
+
+    net.apply(set_mode)
 
 
 def new_network(task: Task, contexts: list[Any]) -> Any:

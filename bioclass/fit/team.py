@@ -33,6 +33,7 @@ from bioclass.fit.member import Member
 from bioclass.fit.memory import Place, Region, Sizes, share_images
 from bioclass.fit.replica import new_network
 from bioclass.fit.task import Rows, Task
+from bioclass.fit.tuning import rates
 from bioclass.fit.update import state_count
 from bioclass.predict import get_weights
 
@@ -49,7 +50,7 @@ class TeamTrainer:
         self._links: list[Connection] = []
         self.task = task
         net = new_network(task, [mx.cpu()])
-        self.layout = layout = Layout.of(net)
+        self.layout = layout = Layout.of(net, rates(task, net))
         fit = task.recipe.fit
         states, average = state_count(fit.optimizer), fit.average is not None
         sizes = Sizes(workers, layout.trained.length, layout.statistics.length, states, average)

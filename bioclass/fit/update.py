@@ -35,6 +35,7 @@ class _Chunk:
     states: tuple[Floats, ...]
     average: Floats | None
     factor: float
+    begin: int
 
 
 class HostUpdate:
@@ -45,7 +46,7 @@ class HostUpdate:
 
     Args:
         fit: the optimizer, its coefficients, and the moving average, if one is kept.
-        layout: where the biases start, whose learning rate may differ.
+        layout: what is trained alike, and how.
         region: weights, gradients of all workers, states and average.
         start, end: the stretch to update.
     """
@@ -64,19 +65,21 @@ class HostUpdate:
                 tuple(state[a:b] for state in region.states),
                 None if region.average is None else region.average[a:b],
                 factor,
+                begin,
             )
-            for first, last, factor in _stretches(fit.optimizer, layout, start, end)
+            for first, last, factor, begin in _stretches(fit.optimizer, layout, start, end)
             for a, b in ((at, min(at + CHUNK, last)) for at in range(first, last, CHUNK))
         ]
 
     def __call__(self, lr: float, iteration: int) -> None:
         """Update with the sum of the gradients; ``iteration`` is counted from 0."""
         optimizer, average = self.fit.optimizer, self.fit.average
-        corrected = _corrected(optimizer, lr, iteration) if isinstance(optimizer, Adam) else lr
         decay = 1.0 if average is None else average_decay(average, iteration)
         for chunk in self._chunks:
+            if iteration < chunk.begin:
+                continue
             if isinstance(optimizer, Adam):
-                self._adam(optimizer, chunk, corrected)
+                self._adam(optimizer, chunk, _corrected(optimizer, lr, iteration - chunk.begin))
             elif optimizer.momentum > 0:
                 self._momentum(optimizer, chunk, lr)
             else:
@@ -129,7 +132,7 @@ class ContextUpdate:
 
     Args:
         fit: the optimizer, its coefficients, and the moving average, if one is kept.
-        layout: where the biases start, whose learning rate may differ.
+        layout: what is trained alike, and how.
         weights, gradients: (L,).
         states: (L,) each.
         average: (L,), or None.
@@ -141,18 +144,21 @@ class ContextUpdate:
         self.fit = fit
         self._weights, self._average = weights, average
         self._stretches = [
-            ([array[a:b] for array in (weights, gradients, *states)], factor)
-            for a, b, factor in _stretches(fit.optimizer, layout, 0, layout.trained.length)
+            ([array[a:b] for array in (weights, gradients, *states)], factor, begin)
+            for a, b, factor, begin in _stretches(fit.optimizer, layout, 0, layout.trained.length)
         ]
 
     def __call__(self, lr: float, iteration: int) -> None:
         """Update with the gradients as they are; ``iteration`` is counted from 0."""
         optimizer = self.fit.optimizer
-        for arrays, factor in self._stretches:
+        for arrays, factor, begin in self._stretches:
+            if iteration < begin:
+                continue
             common = {"out": arrays[0], "wd": optimizer.l2}
             if isinstance(optimizer, Adam):
                 rates = {"beta1": optimizer.beta1, "beta2": optimizer.beta2, "epsilon": optimizer.epsilon}
-                mx.nd.adam_update(*arrays, lr=_corrected(optimizer, lr, iteration) * factor, **rates, **common)
+                corrected = _corrected(optimizer, lr, iteration - begin)
+                mx.nd.adam_update(*arrays, lr=corrected * factor, **rates, **common)
             elif optimizer.momentum > 0:
                 mx.nd.sgd_mom_update(*arrays, lr=lr * factor, momentum=optimizer.momentum, **common)
             else:
@@ -166,15 +172,21 @@ def follow(average: Any, value: Any, share: float) -> None:
     average += share * (value - average)
 
 
-def _stretches(optimizer: SGD | Adam, layout: Layout, start: int, end: int) -> Iterator[tuple[int, int, float]]:
-    """Yield the stretches that have one learning rate, and its factor."""
-    cut = min(max(start, layout.biases), end)
-    for first, last, factor in ((start, cut, 1.0), (cut, end, optimizer.bias_lr)):
+def _stretches(
+    optimizer: SGD | Adam, layout: Layout, start: int, end: int
+) -> Iterator[tuple[int, int, float, int]]:
+    """Yield what of each stretch lies between ``start`` and ``end``, its learning rate's factor and its begin."""
+    for stretch in layout.stretches:
+        first, last = max(start, stretch.start), min(end, stretch.end)
         if first < last:
-            yield first, last, factor
+            factor = stretch.rate.factor * (optimizer.bias_lr if stretch.biases else 1.0)
+            yield first, last, factor, stretch.rate.begin
 
 
 def _corrected(optimizer: Adam, lr: float, iteration: int) -> float:
-    """The bias correction of Adam's two means, folded into the rate (Kingma and Ba 2015, end of section 2)."""
+    """The bias correction of Adam's two means, folded into the rate (Kingma and Ba 2015, end of section 2).
+
+    ``iteration`` is counted from the first that updated them.
+    """
     t = iteration + 1
     return float(lr * (1 - optimizer.beta2**t) ** 0.5 / (1 - optimizer.beta1**t))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from bioclass.backend import mx
@@ -35,14 +35,7 @@ def describe(net: mx.gluon.HybridBlock, input_shape: tuple[int, int, int]) -> li
     its parameters stand in the first. Receptive fields are those of the graph (they may exceed the image);
     where branches meet, the largest counts.
     """
-    calls: list[tuple[str, Any, Any]] = []
-    handles = [_watch(block, path, calls) for path, block in _layers(net, "", set())]
-    try:
-        with mx.autograd.pause(train_mode=False):
-            net(mx.sym.var("data"))
-    finally:
-        for handle in handles:
-            handle.detach()
+    calls = watched(net, _layers(net, "", set()))
     outputs = mx.sym.Group([output for _, _, output in calls])
     arguments, shapes, auxiliary = outputs.infer_shape(data=(1, *input_shape))
     names = [*outputs.list_arguments(), *outputs.list_auxiliary_states()]
@@ -56,6 +49,19 @@ def describe(net: mx.gluon.HybridBlock, input_shape: tuple[int, int, int]) -> li
         parameters = sum(sizes.pop(parameter.name, 0) for parameter in block._reg_params.values())
         rows.append(LayerRow(path, _kind(block), tuple(shape[1:]), parameters, field.side if field else None))
     return rows
+
+
+def watched(net: Any, layers: Iterable[tuple[str, Any]]) -> list[tuple[str, Any, Any]]:
+    """Return some named blocks of a network as they are met in the forward pass, each with its output, a symbol."""
+    calls: list[tuple[str, Any, Any]] = []
+    handles = [_watch(block, path, calls) for path, block in layers]
+    try:
+        with mx.autograd.pause(train_mode=False):
+            net(mx.sym.var("data"))
+    finally:
+        for handle in handles:
+            handle.detach()
+    return calls
 
 
 def total_parameters(net: mx.gluon.HybridBlock) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bioclass.recipe.transfer import Finetune
 from bioclass.recipe.values import Positive
 from bioclass.validation import Strict
 
@@ -135,6 +136,9 @@ class Fit(Strict):
     is N / (K N_c), or give a number for every class by name. ``sampling = "balanced"`` draws every class
     equally often.
 
+    ``transfer`` says how a network that starts from network.weights goes on; without it every parameter is trained
+    alike.
+
     With ``snapshots`` the training time is cut into so many equal cycles (Huang et al. 2017, snapshot ensembles):
     each goes through the schedule anew, and the weights at its end are kept.
     """
@@ -151,6 +155,7 @@ class Fit(Strict):
     snapshots: Positive | None = None
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     sampling: Literal["shuffled", "balanced"] = "shuffled"
+    transfer: Finetune | None = None
 
     @model_validator(mode="after")
     def _one_length(self) -> Fit:

@@ -72,6 +72,21 @@ class Recipe(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _transfer_needs_weights(self) -> Recipe:
+        network = self.network
+        if self.fit.transfer is None or (isinstance(network, Backbone) and network.weights):
+            return self
+        mend = (
+            "set network.weights"
+            if isinstance(network, Backbone)
+            else "name a network of GluonCV and its network.weights"
+        )
+        raise ValueError(
+            "fit.transfer is for a network that starts from weights, and "
+            f"{network.name!r} starts from random ones here: {mend}, or leave fit.transfer out"
+        )
+
     def to_toml(self) -> str:
         """Return the recipe with every default written out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
