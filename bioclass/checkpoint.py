@@ -20,6 +20,24 @@ from bioclass.files import read_sealed, read_verified, sha256, write_atomic, wri
 
 Tensors = dict[str, npt.NDArray[Any]]
 MANIFEST = "manifest.json"
+BACKBONE = "backbone"
+"""The kind of arrays that a fit keeps as they came: their file is written once, and read they are weights."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The safetensors file, with its SHA-256, of arrays that never change."""
+
+    data: bytes
+    sha256: str
+
+
+def pack(arrays: Tensors) -> Packed:
+    """Return the file of some named arrays."""
+    from safetensors.numpy import save
+
+    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    return Packed(data, sha256(data))
 
 
 @dataclass(frozen=True)
@@ -30,19 +48,18 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors | Packed], state: dict[str, Any]) -> None:
     """Replace the checkpoint in ``folder`` as a whole; ``state["iteration"]`` and the content name the files."""
-    from safetensors.numpy import save
-
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for kind, arrays in tensors.items():
-        data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-        digest = sha256(data)
+        packed = arrays if isinstance(arrays, Packed) else pack(arrays)
         # With the digest in its name, no file that the old manifest names is ever overwritten.
-        name = f"{kind}-{state['iteration']:08d}-{digest[:8]}.safetensors"
-        write_atomic(folder / name, data)
-        files[kind] = {"name": name, "sha256": digest, "bytes": len(data)}
+        at = "" if arrays is packed else f"-{state['iteration']:08d}"
+        name = f"{kind}{at}-{packed.sha256[:8]}.safetensors"
+        if arrays is not packed or not (folder / name).is_file():
+            write_atomic(folder / name, packed.data)
+        files[kind] = {"name": name, "sha256": packed.sha256, "bytes": len(packed.data)}
     write_sealed(folder / MANIFEST, {"files": files, "state": state})
     kept = {MANIFEST, *(str(entry["name"]) for entry in files.values())}
     for path in folder.iterdir():
@@ -69,6 +86,8 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             if Path(name).name != name:
                 raise RunError(f"{folder / MANIFEST} names a file outside its folder: {name!r}.")
             tensors[kind] = load(read_verified(folder / name, entry["sha256"]))
+        if BACKBONE in tensors:
+            tensors["weights"] = {**tensors.pop(BACKBONE), **tensors["weights"]}
         return Checkpoint(tensors, dict(manifest["state"]))
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as problem:
         raise RunError(f"{folder} is not a checkpoint of bioclass: {problem}.") from None

@@ -31,7 +31,7 @@ def describe_environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": available_cores(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in PACKAGES if (found := package_version(name))},
     }
 
 
@@ -56,7 +56,8 @@ def set_threads(threads: int, one_by_one: bool = False) -> None:
         os.environ["MXNET_ENGINE_TYPE"] = "NaiveEngine"
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Return the version of an installed package, None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from bioclass.networks import build
 from bioclass.networks.blocks import use_blocks, vector_block
 from bioclass.networks.parameters import parameters
 from bioclass.preprocess import Plan
-from bioclass.recipe import Network
 from bioclass.run import Run
 
 
@@ -31,9 +30,9 @@ class Scorer:
     reads too must not be given to it.
     """
 
-    def __init__(self, network: Network, shape: tuple[int, int, int], classes: int, context: Any) -> None:
+    def __init__(self, net: Any, context: Any) -> None:
         self.context = context
-        self.net = build(network, shape, classes)
+        self.net = net
         self.net.initialize(ctx=context)
         if context.device_type == "cpu":
             use_blocks(self.net, vector_block())
@@ -58,13 +57,8 @@ class Predictor:
 
     def __init__(self, run: Run, context: Any, snapshot: int | None = None) -> None:
         self.run = run
-        self._scorer = Scorer(run.recipe.network, input_shape(run.plan), len(run.classes), context)
-        checkpoint = run.best() if snapshot is None else run.snapshot(snapshot)
-        source = run.path / "best" if snapshot is None else run.snapshot_path(snapshot)
-        weights = checkpoint.tensors.get("weights")
-        if weights is None:
-            raise RunError(f"{source} holds no weights: it is not a checkpoint of bioclass.")
-        self._scorer.load(weights, source)
+        self._scorer = Scorer(build(run.recipe.network, input_shape(run.plan), len(run.classes)), context)
+        self._scorer.load(*weights_of(run, snapshot))
 
     def probabilities(
         self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None, batch: int | None = None
@@ -115,6 +109,20 @@ class MeanPredictor:
         return _files(self, self._plan, paths)
 
 
+def weights_of(run: Run, snapshot: int | None = None) -> tuple[Tensors, Path]:
+    """Return a run's best weights, or those of one of its snapshots, and their folder.
+
+    Raises:
+        RunError: the run has no such weights.
+    """
+    checkpoint = run.best() if snapshot is None else run.snapshot(snapshot)
+    source = run.path / "best" if snapshot is None else run.snapshot_path(snapshot)
+    weights = checkpoint.tensors.get("weights")
+    if weights is None:
+        raise RunError(f"{source} holds no weights: it is not a checkpoint of bioclass.")
+    return weights, source
+
+
 def input_shape(plan: Plan) -> tuple[int, int, int]:
     """Return the shape (C, H, W) of what the network sees."""
     return (plan.channels, *plan.output_size)
@@ -132,14 +140,17 @@ def infer(
     One size, the last batch filled up, keeps the network's memory plan; softmax is taken in float64, so that the
     log loss of a confident network is not that of a rounded zero.
     """
-    out = []
+    out = list(in_batches(lambda chunk: scores(preprocess.apply(plan, images[chunk])), rows, size))
+    return softmax(np.concatenate(out)) if out else np.zeros((0, 0))
+
+
+def in_batches(
+    compute: Callable[[npt.NDArray[np.intp]], npt.NDArray[np.float32]], rows: npt.NDArray[np.intp], size: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield what ``compute`` makes of some rows, which it gets ``size`` at a time, the last of them filled up."""
     for start in range(0, len(rows), size):
         chunk = rows[start : start + size]
-        padded = np.resize(chunk, size)
-        out.append(scores(preprocess.apply(plan, images[padded]))[: len(chunk)])
-    if not out:
-        return np.zeros((0, 0))
-    return softmax(np.concatenate(out))
+        yield compute(np.resize(chunk, size))[: len(chunk)]
 
 
 def get_weights(net: Any) -> Tensors:

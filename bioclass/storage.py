@@ -80,6 +80,26 @@ def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         ) from None
 
 
+def create_npy(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return a writable memory-mapped array in a new .npy file, whose blocks on the disk are taken at once.
+
+    Raises:
+        OSError: the file cannot be written.
+        BioclassError: the disk is too small.
+    """
+    numpy: Any = np.lib.format
+    kind = np.dtype(dtype)
+    with path.open("wb") as file:
+        header = {"descr": numpy.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        numpy.write_array_header_1_0(file, header)
+        file.flush()
+        size = file.tell() + math.prod(shape) * kind.itemsize
+        if size > shutil.disk_usage(path.parent).free:
+            raise _no_room(path.parent, size)
+        _reserve(file, path.parent, size)
+    return cast("npt.NDArray[Any]", np.load(path, mmap_mode="r+", allow_pickle=False))
+
+
 def fill(array: npt.NDArray[Any], stream: io.BufferedIOBase, seen: Callable[[Any], object] | None = None) -> int:
     """Read a stream straight into a C-contiguous array and return the bytes read, less than its size at the end.
 

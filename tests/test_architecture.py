@@ -33,7 +33,7 @@ FLOORS = (
     ("batches", "decisions", "formats", "preprocess", "split"),
     ("answers", "augment", "networks", "run", "shelf"),
     ("dataset", "exported", "predict"),
-    ("check",),
+    ("check", "features"),
     ("evaluate", "fit"),
     ("export", "report", "study"),
     ("cli",),
@@ -42,7 +42,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # The only rooms that are built on MXNet; two more ask it something if it is there, inside a function.
-MXNET = {"backend", "networks", "predict", "fit", "export"}
+MXNET = {"backend", "networks", "predict", "features", "fit", "export"}
 MXNET_WHEN_ASKED = {"devices", "environment"}
 HEAVY = {
     "mxnet",

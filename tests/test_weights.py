@@ -486,7 +486,7 @@ def test_a_photograph_of_a_cat_is_an_egyptian_cat(name: str) -> None:
     net = network(name, side=224)
     begun = start_from(weights, net, get_weights(net), tuple(map(str, range(1000))))
     assert not begun.new
-    scorer = Scorer(spec, (3, 224, 224), 1000, mx.cpu())
+    scorer = Scorer(build(spec, (3, 224, 224), 1000), mx.cpu())
     scorer.load(begun.tensors, weights.path)
     x = preprocess.apply(normalised(plan(3, 224), weights.normalisation), image[np.newaxis])
     assert softmax(scorer(x))[0].argmax() == 285

@@ -15,6 +15,7 @@ from bioclass.environment import available_cores, set_threads
 from bioclass.errors import DatasetError, RunError
 from bioclass.evaluate.scored import Scored
 from bioclass.preprocess import Plan, prepare
+from bioclass.recipe import Features
 from bioclass.run import Run
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
@@ -77,15 +78,13 @@ class Data:
         for part in self._parts:
             if not (split == part).any():
                 raise RunError(f"The run {run.path} has no {part} part.")
-        predictor = self._predictor(model)
-        wanted = np.flatnonzero(np.isin(split, self._parts))
-        images, where = self._images(run, samples, wanted)
+        probabilities_of = self._probabilities(model, samples, np.flatnonzero(np.isin(split, self._parts)))
         scored = {}
         for part in self._parts:
             rows = np.flatnonzero(split == part)
             self._say(f"Evaluating {model.name} on {len(rows)} {run.card.images(part)}")
             groups = None if samples.groups is None else samples.groups[rows]
-            probabilities = predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
+            probabilities = probabilities_of(rows)
             given = samples.ids[rows], samples.labels[rows], groups
             also = None if samples.also is None else samples.also[rows]
             scored[part] = Scored(run.card, *given, probabilities, probabilities.argmax(axis=1), also)
@@ -100,19 +99,32 @@ class Data:
             self._samples[key] = load_samples(run.card, where, self._shelf)
         return self._samples[key]
 
-    def _predictor(self, model: Model) -> Any:
+    def _probabilities(self, model: Model, samples: Samples, wanted: Rows) -> Callable[[Rows], Any]:
+        """Return what gives the probabilities (N, K) of some of the wanted rows."""
         from bioclass.devices import choose
 
-        if sentence := model.run.recipe.predict.sentence():
+        run = model.run
+        if sentence := run.recipe.predict.sentence():
             self._say(sentence)
         name, _ = choose(self._device)
         set_threads(available_cores())
         from bioclass.devices import contexts
         from bioclass.predict import MeanPredictor, Predictor
 
-        if model.others:
-            return MeanPredictor([model.run, *model.others], contexts(name)[0])
-        return Predictor(model.run, contexts(name)[0], snapshot=model.snapshot)
+        context = contexts(name)[0]
+        if isinstance(run.recipe.fit.transfer, Features) and not model.others:
+            from bioclass.features import HeadPredictor, entry_of
+
+            entry = entry_of(run, samples)
+            if entry is not None:
+                return HeadPredictor(run, entry, context, model.snapshot).probabilities
+        images, where = self._images(run, samples, wanted)
+        predictor = (
+            MeanPredictor([run, *model.others], context)
+            if model.others
+            else Predictor(run, context, snapshot=model.snapshot)
+        )
+        return lambda rows: predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
 
     def _images(self, run: Run, samples: Samples, wanted: Rows) -> tuple[npt.NDArray[Any], Rows]:
         """Return images of one size, and which of them are the wanted rows."""

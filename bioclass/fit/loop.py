@@ -85,17 +85,17 @@ def fit(
         if settings.snapshots is not None and end == cycle.end:
             state.snapshots = cycle.number
             about = {"iteration": end, "snapshot": cycle.number}
-            save_checkpoint(run.snapshot_path(cycle.number), {"weights": trainer.result()}, about)
+            save_checkpoint(run.snapshot_path(cycle.number), {"weights": trainer.result(), **task.kept}, about)
         if end == epoch_end:
             record = _finish_epoch(run, task, trainer, validation, state, total)
             _append_time(run, state, time.monotonic() - epoch_started)
             epoch_started = time.monotonic()
             yield record
         if end == epoch_end or time.monotonic() - saved > SAVE_EVERY:
-            _save(run, trainer, state)
+            _save(run, task, trainer, state)
             saved = time.monotonic()
         if not state.finished and stop():
-            _save(run, trainer, state)
+            _save(run, task, trainer, state)
             raise Stopped(f"Stopped at iteration {state.iteration} of {total}.")
 
 
@@ -149,8 +149,8 @@ def _finish_epoch(
     record["best"] = _improves(figure, state, settings)
     if record["best"]:
         state.best, state.best_epoch = figure, state.epoch
-        weights = {"weights": trainer.result()}
-        save_checkpoint(run.path / "best", weights, {"iteration": state.iteration, "record": record})
+        about = {"iteration": state.iteration, "record": record}
+        save_checkpoint(run.path / "best", {"weights": trainer.result(), **task.kept}, about)
     state.lines.append(json.dumps(record) + "\n")
     with (run.path / "history.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(state.lines[-1])
@@ -171,8 +171,8 @@ def _improves(figure: float | None, state: State, settings: Fit) -> bool:
     return figure > state.best + margin
 
 
-def _save(run: Run, trainer: Trainer, state: State) -> None:
-    save_checkpoint(run.path / "last", trainer.tensors(), state.document())
+def _save(run: Run, task: Task, trainer: Trainer, state: State) -> None:
+    save_checkpoint(run.path / "last", {**trainer.tensors(), **task.kept}, state.document())
 
 
 def _append_time(run: Run, state: State, seconds: float) -> None:

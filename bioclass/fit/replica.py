@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import recipe
-from bioclass.answers import batch_size
 from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
 from bioclass.fit.task import Rows, Task
-from bioclass.networks import build
 from bioclass.networks.parameters import parameters
-from bioclass.predict import Scorer, infer, input_shape
+from bioclass.predict import Scorer
 
 TINY = 1e-6
 """The least share of focal loss's factor 1 - p, near float32's resolution."""
@@ -120,7 +118,7 @@ def keep_statistics(net: Any, kept: set[str]) -> None:
 
 def new_network(task: Task, contexts: list[Any]) -> Any:
     """Return the task's network on these contexts, with the weights that its seed gives."""
-    net = build(task.recipe.network, input_shape(task.plan), len(task.classes))
+    net = task.network()
     mx.random.seed(task.seed_at(0, 0))
     net.initialize(ctx=contexts)
     return net
@@ -128,10 +126,10 @@ def new_network(task: Task, contexts: list[Any]) -> Any:
 
 def new_scorer(task: Task, context: Any) -> Scorer:
     """Return a network of the task's for prediction; see :class:`~bioclass.predict.Scorer` on why it is another."""
-    return Scorer(task.recipe.network, input_shape(task.plan), len(task.classes), context)
+    return Scorer(task.network(), context)
 
 
 def probabilities(task: Task, scorer: Scorer, weights: Tensors, rows: Rows) -> npt.NDArray[np.float64]:
     """Return the probabilities (N, K) that these weights give to some rows of the task's images."""
     scorer.load(weights, Path("the training"))
-    return infer(scorer, task.plan, task.images, rows, batch_size(task.plan))
+    return task.infer(scorer, rows)

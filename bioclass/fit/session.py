@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
-from bioclass.recipe import Backbone, Recipe
+from bioclass.recipe import Backbone, Features, Recipe
 from bioclass.run import Run, create_run, locked, open_run, refuse_existing, refuse_other_recipe
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
@@ -78,6 +79,34 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
         parts = run.match(samples)
     else:
         parts = split_for_fit(samples, request.recipe.split, card.class_names, request.allow_leaks, say)
+    prepared = _on_features if isinstance(request.recipe.fit.transfer, Features) else _on_images
+    ready = prepared(request, run, card, samples, parts, say)
+    trainer = _trainer(ready.task, ready.devices)
+    try:
+        # The trainer first: a network that the images or the weights do not fit leaves no run folder behind.
+        start = ready.begin(trainer) if run is None else None
+        run = run or _create(request, card, samples, parts, ready.task.plan, root, ready.devices, start)
+        with locked(run.path):
+            yield Session(run, ready.task, ready.validation, trainer, resume)
+    finally:
+        trainer.close()
+
+
+class _Ready(NamedTuple):
+    """What to train on and where; ``begin`` lets a trainer of a new run start from weights.
+
+    It returns what the run folder keeps of them and its first checkpoint, or None where there are none.
+    """
+
+    task: Any
+    validation: Any
+    devices: dict[str, Any]
+    begin: Callable[[Any], tuple[dict[str, Any], Any] | None]
+
+
+def _on_images(
+    request: Request, run: Run | None, card: Card, samples: Samples, parts: Any, say: Callable[[str], None]
+) -> _Ready:
     # Files of what is held out are not even decoded; an array stays as it is, and its rows are picked.
     files = isinstance(samples.images, list)
     used = np.flatnonzero(np.isin(parts, ["train", "validation"])) if files else np.arange(len(parts))
@@ -94,15 +123,31 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
         plan = _normalised(plan, weights)
     elif request.recipe.preprocess.standardise:
         plan = fit_statistics(plan, images, train)
-    task, trainer = _trainer(request.recipe, plan, card, images, fitted, train, devices)
-    try:
-        # The trainer first: a network that the images or the weights do not fit leaves no run folder behind.
-        start = None if weights is None else _begin(task, trainer, weights, say)
-        run = run or _create(request, card, samples, parts, plan, root, devices, start)
-        with locked(run.path):
-            yield Session(run, task, np.flatnonzero(parts[used] == "validation"), trainer, resume)
-    finally:
-        trainer.close()
+    from bioclass.fit.task import Task
+
+    task = Task(request.recipe, plan, card.class_names, images, fitted.labels, train)
+    begin = partial(_begin, task, weights, say)
+    return _Ready(task, np.flatnonzero(parts[used] == "validation"), devices, begin)
+
+
+def _on_features(
+    request: Request, run: Run | None, card: Card, samples: Samples, parts: Any, say: Callable[[str], None]
+) -> _Ready:
+    train = np.flatnonzero(parts == "train")
+    devices = _devices(request, run, len(train), 1, say)
+    set_threads(devices["threads"], one_by_one=devices["device"] == "cpu")
+    from bioclass.devices import contexts
+    from bioclass.fit.heads import Backbone, head_task
+    from bioclass.fit.loop import State
+
+    backbone = Backbone.of(_weights(request) if run is None else None, run)
+    context = contexts(devices["device"])[0]
+    task, weights = head_task(request.recipe, card, samples, train, backbone, devices["device"], context, say)
+
+    def begin(trainer: Any) -> tuple[dict[str, Any], Any]:
+        return weights, ({**trainer.tensors(), **task.kept}, State().document())
+
+    return _Ready(task, np.flatnonzero(parts == "validation"), devices, begin)
 
 
 def _reopen(request: Request) -> Run:
@@ -179,8 +224,9 @@ def _normalised(plan: Any, weights: Any) -> Any:
     return normalised(plan, weights.normalisation)
 
 
-def _begin(task: Any, trainer: Any, weights: Any, say: Callable[[str], None]) -> tuple[dict[str, Any], Any]:
-    """Let the trainer start from weights; return what the run folder keeps of them, and its first checkpoint."""
+def _begin(task: Any, weights: Any, say: Callable[[str], None], trainer: Any) -> tuple[dict[str, Any], Any] | None:
+    if weights is None:
+        return None
     from bioclass.fit.loop import State
     from bioclass.fit.start import begin
 
@@ -209,22 +255,19 @@ def _create(
     return create_run(request.run, request.recipe, card, samples, parts, plan, environment, checkpoint)
 
 
-def _trainer(
-    recipe: Recipe, plan: Any, card: Card, images: Any, samples: Samples, train: Any, devices: dict[str, Any]
-) -> tuple[Any, Any]:
+def _trainer(task: Any, devices: dict[str, Any]) -> Any:
     from bioclass.devices import contexts
     from bioclass.fit.contexts import ContextsTrainer
-    from bioclass.fit.task import Task
     from bioclass.fit.team import TeamTrainer
 
-    task = Task(recipe, plan, card.class_names, images, samples.labels, train)
     # Wrong class weights and steps are said here, before there is a run folder.
     _ = task.image_weights, task.augmenter
-    if (recipe.fit.snapshots or 1) > task.stream.iterations:
+    snapshots = task.recipe.fit.snapshots
+    if (snapshots or 1) > task.stream.iterations:
         raise RecipeError(
-            f"fit.snapshots = {recipe.fit.snapshots} are more than the {task.stream.iterations} iterations of the "
-            "training: ask for fewer, or train longer."
+            f"fit.snapshots = {snapshots} are more than the {task.stream.iterations} iterations of the training: "
+            "ask for fewer, or train longer."
         )
     if devices["device"] == "cpu":
-        return task, TeamTrainer(task, devices["workers"])
-    return task, ContextsTrainer(task, contexts(devices["device"]))
+        return TeamTrainer(task, devices["workers"])
+    return ContextsTrainer(task, contexts(devices["device"]))

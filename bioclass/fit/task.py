@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,15 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import preprocess
+from bioclass.answers import batch_size
 from bioclass.augment import Augmenter, Mixing, draw_mixing, mix_images
 from bioclass.batches import Draw, Stream, class_weights
-from bioclass.checkpoint import Tensors
+from bioclass.checkpoint import Packed, Tensors
 from bioclass.fit.schedule import cycle_at, learning_rate
-from bioclass.predict import input_shape
+from bioclass.networks import build
+from bioclass.predict import infer, input_shape
 from bioclass.preprocess import Plan
 from bioclass.recipe import Recipe
 
 Rows = npt.NDArray[np.intp]
+Scores = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Images (B, C, H, W), their classes (L,) and the weights (L,) of these in the loss.
 
@@ -36,6 +40,21 @@ class Task:
     images: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     train: Rows
+    kept: Mapping[str, Packed] = field(default_factory=dict)
+    """Parameters that are saved with those that are trained, and are not of :meth:`network`."""
+
+    def network(self) -> Any:
+        """Return the network to train, not initialized."""
+        return build(self.recipe.network, input_shape(self.plan), len(self.classes))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of what the network takes for one image."""
+        return input_shape(self.plan)
+
+    def infer(self, scores: Scores, rows: Rows) -> npt.NDArray[np.float64]:
+        """Return the probabilities (N, K) that a network gives to some rows of the images."""
+        return infer(scores, self.plan, self.images, rows, batch_size(self.plan))
 
     @cached_property
     def stream(self) -> Stream:
@@ -66,7 +85,7 @@ class Task:
         About 2.5 million input values, half a second of LeNet: often enough to stop soon, rarely enough to cost
         nothing. It follows from the recipe and the images alone, so a resumed fit has the same points.
         """
-        values = self.recipe.fit.batch_size * int(np.prod(input_shape(self.plan)))
+        values = self.recipe.fit.batch_size * int(np.prod(self.input_shape))
         return int(np.clip(2_500_000 // values, 1, 50))
 
     def part(self, rows: Rows, index: int, parts: int) -> Rows:
@@ -77,7 +96,7 @@ class Task:
         """Return the shapes of the three arrays of a part of a batch."""
         size = len(self.part(np.arange(self.recipe.fit.batch_size), index, parts))
         terms = size if self.recipe.augment.mix is None else 2 * size
-        return (size, *input_shape(self.plan)), (terms,), (terms,)
+        return (size, *self.input_shape), (terms,), (terms,)
 
     def fill(self, batch: Batch, iteration: int, index: int, parts: int) -> None:
         """Write a part of a batch into arrays of the shapes that it has."""

@@ -156,7 +156,7 @@ class TeamTrainer:
             )
         link = Connection(here.detach())
         self._links.append(link)
-        self._tell(link, (replace(self.task, images=np.empty(0)), place, index, sizes, descriptor))
+        self._tell(link, (replace(self.task, images=np.empty(0), kept={}), place, index, sizes, descriptor))
 
     def _tell(self, link: Connection, message: Any) -> None:
         try:

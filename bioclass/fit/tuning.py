@@ -39,7 +39,7 @@ def rates(task: Task, net: Any) -> dict[str, Rate]:
         RecipeError: the network has fewer stages than are to be unfrozen.
     """
     tuning = task.recipe.fit.transfer
-    if tuning is None:
+    if not isinstance(tuning, Finetune):
         return {}
     of = stages(net, input_shape(task.plan))
     begins = _begins(tuning, task.stream.iterations, max(of.values()), task.recipe.network.name)

@@ -39,7 +39,7 @@ from bioclass.recipe.network import MLP, VGG, Backbone, DropConnect, LeNet, Netw
 from bioclass.recipe.predict import Copy, Predict
 from bioclass.recipe.preprocess import Center, Preprocess, Split
 from bioclass.recipe.settings import Change, changes_of, load_recipe, parse_setting, resolve_recipe
-from bioclass.recipe.transfer import Finetune
+from bioclass.recipe.transfer import Features, Finetune
 from bioclass.recipe.values import Positive
 from bioclass.recipe.whole import Recipe, flatten
 
@@ -64,6 +64,7 @@ __all__ = [
     "DropConnect",
     "EarlyStopping",
     "Elastic",
+    "Features",
     "Finetune",
     "Fit",
     "Flip",

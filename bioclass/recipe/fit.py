@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bioclass.recipe.transfer import Finetune
+from bioclass.recipe.transfer import Transfer
 from bioclass.recipe.values import Positive
 from bioclass.validation import Strict
 
@@ -155,7 +155,7 @@ class Fit(Strict):
     snapshots: Positive | None = None
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     sampling: Literal["shuffled", "balanced"] = "shuffled"
-    transfer: Finetune | None = None
+    transfer: Transfer | None = None
 
     @model_validator(mode="after")
     def _one_length(self) -> Fit:

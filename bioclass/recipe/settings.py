@@ -11,6 +11,7 @@ from typing import Any
 from bioclass.errors import RecipeError
 from bioclass.recipe.backbones import BACKBONES, own_size
 from bioclass.recipe.fit import Fit
+from bioclass.recipe.transfer import Finetune
 from bioclass.recipe.whole import Recipe
 from bioclass.validation import Strict, parse_toml_value, read_toml, validate
 
@@ -37,9 +38,9 @@ def load_recipe(path: Path, settings: Iterable[str] = ()) -> Recipe:
 def resolve_recipe(data: dict[str, Any], layers: Iterable[Sequence[Change]], source: str) -> Recipe:
     """Apply layers of changes to a recipe's data, the later over the earlier, and validate the result.
 
-    Within a layer the order does not matter. A new ``name`` for a network, optimizer, schedule or loss drops the
-    other one's keys, which would not fit it; a new length of the training drops the other. A backbone brings the
-    size of its images, where none is given.
+    Within a layer the order does not matter. A new ``name`` for a network, optimizer, schedule, loss or transfer
+    drops the other one's keys, which would not fit it; a new length of the training drops the other. A backbone
+    brings the size of its images, where none is given.
 
     Args:
         data: of a recipe, as TOML has it; it stays as it is.
@@ -119,6 +120,7 @@ def _defaults() -> dict[tuple[str, ...], Strict]:
         ("fit", "optimizer"): Fit.model_fields["optimizer"].default,
         ("fit", "schedule"): Fit.model_fields["schedule"].default,
         ("fit", "loss"): Fit.model_fields["loss"].default,
+        ("fit", "transfer"): Finetune(),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from bioclass.recipe.values import Probability
 from bioclass.validation import Strict
 
 
@@ -39,3 +40,17 @@ class Finetune(Strict):
                 f"unfreeze goes from the head down, so its shares of the training time rise. Got {list(shares)}"
             )
         return self
+
+
+class Features(Strict):
+    """Train the head alone, anew, on the features that the backbone makes of the images.
+
+    They are what the layer of the classes takes, as in prediction, computed once for every image and enumerated
+    variant and kept in the cache folder for all heads, seeds and folds. ``dropout`` is that of the features.
+    """
+
+    name: Literal["features"] = "features"
+    dropout: Probability = 0.0
+
+
+Transfer = Annotated[Finetune | Features, Field(discriminator="name")]

@@ -14,6 +14,7 @@ from bioclass.recipe.fit import Fit
 from bioclass.recipe.network import Backbone, LeNet, Network
 from bioclass.recipe.predict import Predict
 from bioclass.recipe.preprocess import Preprocess, Split
+from bioclass.recipe.transfer import Features
 from bioclass.validation import Strict
 
 NO_CHOICES = ("title", "root")
@@ -86,6 +87,22 @@ class Recipe(Strict):
             "fit.transfer is for a network that starts from weights, and "
             f"{network.name!r} starts from random ones here: {mend}, or leave fit.transfer out"
         )
+
+    @model_validator(mode="after")
+    def _features_are_of_known_images(self) -> Recipe:
+        if not isinstance(self.fit.transfer, Features):
+            return self
+        if self.augment.steps and self.augment.mode == "random":
+            raise ValueError(
+                "fit.transfer.name = 'features' computes each image once, and augment.mode = 'random' never makes "
+                "the same twice: set augment.mode = 'enumerated', leave augment.steps out, or take 'finetune'"
+            )
+        if self.augment.mix is not None:
+            raise ValueError(
+                "fit.transfer.name = 'features' computes each image once, and augment.mix mixes them anew: leave "
+                "mix out, or take 'finetune'"
+            )
+        return self
 
     def to_toml(self) -> str:
         """Return the recipe with every default written out."""
