@@ -74,7 +74,7 @@ def import_gluoncv() -> Any:
         MissingDependency: GluonCV or a library it needs is missing, or torch >= 2 stands in its way.
     """
     try:
-        with _quiet():
+        with _quiet(), _pillow_as_it_is():
             return importlib.import_module("gluoncv")
     except ModuleNotFoundError as problem:
         if problem.name == "gluoncv":
@@ -245,6 +245,18 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _pillow_as_it_is() -> Iterator[None]:
+    """Put back what GluonCV sets for the whole process: that images which are cut short are read without a word."""
+    from PIL import ImageFile
+
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 if not TYPE_CHECKING:

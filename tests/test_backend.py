@@ -178,6 +178,14 @@ def test_gluoncv_is_imported_silently():
     assert run(code).startswith("cifarresnet")
 
 
+def test_gluoncv_does_not_let_images_be_cut_short():
+    code = (
+        "from PIL import ImageFile; from bioclass.backend import import_gluoncv;"
+        "import_gluoncv(); print(ImageFile.LOAD_TRUNCATED_IMAGES)"
+    )
+    assert run(code).strip() == "False"
+
+
 def test_missing_gluoncv_names_the_extras(monkeypatch):
     monkeypatch.setitem(sys.modules, "gluoncv", None)
     with pytest.raises(MissingDependency, match=r"GluonCV is not installed: pip install 'bioclass\[cpu\]'"):
