@@ -2,7 +2,8 @@
 # make test    set everything up, then lint, format check, types and tests
 # make proofs  the longer proofs; with BIOCLASS_TEST_DATA=DIR also those on real data
 # make bench   speed beside PyTorch, in an environment of its own; make bench-scale: from 1,000 to 1,000,000 images;
-#              make bench-augment: augmentation beside albumentations and torchvision, and its cost in training
+#              make bench-augment: augmentation beside albumentations and torchvision, and its cost in training;
+#              make bench-features: many heads on cached features beside one pass over the images
 
 EXTRA ?= cpu
 VENV ?= .venv
@@ -12,7 +13,7 @@ FITS = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test proofs bench bench-scale bench-augment format clean
+.PHONY: demo test proofs bench bench-scale bench-augment bench-features format clean
 
 demo: $(READY)
 	@rm -rf runs/demo
@@ -39,6 +40,9 @@ bench-scale: $(READY)
 
 bench-augment: $(READY)
 	$(BIN)/python tests/bench/augmentation.py
+
+bench-features: $(READY)
+	$(BIN)/python tests/bench/features.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

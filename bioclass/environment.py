@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -56,6 +57,7 @@ def set_threads(threads: int, one_by_one: bool = False) -> None:
         os.environ["MXNET_ENGINE_TYPE"] = "NaiveEngine"
 
 
+@cache
 def package_version(package: str) -> str | None:
     """Return the version of an installed package, None where it is not installed."""
     try:

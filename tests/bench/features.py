@@ -1,0 +1,89 @@
+"""Time of training many heads on cached features, beside that of one pass over the images.
+
+Ten heads, which differ in learning rate and dropout, on five folds by slide of the Herlev images, with the test
+part of each evaluated: 50 run folders, in one process of one thread. The pass reads every image and computes its
+features. Time is that of the processor, since machines are shared.
+
+The data and the weights lie where BIOCLASS_TEST_DATA says; where they do not, nothing is measured. Run it with
+``make bench-features``. The script takes a network's name, by default mobilenetv2_1.0, which pools its features;
+squeezenet1.1 does not, so that its heads have 68 times as much to read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EPOCHS = 5
+HEADS = [{"lr": lr, "dropout": dropout} for lr in (0.001, 0.003, 0.01, 0.03, 0.1) for dropout in (0.0, 0.5)]
+FOLDS = 5
+
+
+def recipe_text(network: str, weights: Path, head: dict[str, float]) -> str:
+    return f"""
+dataset = "herlev"
+[network]
+name = "{network}"
+weights = "{weights}"
+[split]
+folds = {FOLDS}
+validation = 0
+[fit]
+epochs = {EPOCHS}
+batch_size = 32
+optimizer = {{ name = "sgd", lr = {head["lr"]}, momentum = 0.9 }}
+schedule = {{ name = "cosine" }}
+transfer = {{ name = "features", dropout = {head["dropout"]} }}
+"""
+
+
+def main(network: str) -> None:
+    place = Path(os.environ.get("BIOCLASS_TEST_DATA", "")).resolve()
+    root, weights = place / "data" / "herlev", place / "weights" / f"{network}.params"
+    if "BIOCLASS_TEST_DATA" not in os.environ or not root.is_dir() or not weights.is_file():
+        sys.exit(f"Not measured: BIOCLASS_TEST_DATA names no folder with data/herlev and weights/{network}.params.")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["BIOCLASS_CACHE"] = f"{folder}/cache"
+        measure(network, root, weights, Path(folder))
+
+
+def measure(network: str, root: Path, weights: Path, folder: Path) -> None:
+    # Loaded by any fit, and none of its affair.
+    from bioclass.environment import set_threads
+
+    set_threads(1, one_by_one=True)
+    import bioclass.evaluate
+    import bioclass.fit.heads  # noqa: F401
+    from bioclass.backend import import_gluoncv
+    from bioclass.recipe import load_recipe
+    from bioclass.shelf import Shelf
+    from bioclass.study.folds import fold_cells, make_folds
+    from bioclass.study.pool import Pool
+    from bioclass.study.work import Job, run_job
+
+    import_gluoncv()
+    shelf = Shelf()
+    seconds = []
+    for number, head in enumerate(HEADS):
+        file = folder / f"head{number}.toml"
+        file.write_text(recipe_text(network, weights, head), encoding="utf-8")
+        folds = make_folds(load_recipe(file), folder, folder / f"runs{number}", root, shelf)
+        for cell in fold_cells(folds, folder):
+            begun = time.process_time()
+            outcome = run_job(Job.of(cell, Pool(folds.path), root, shelf, 1, "cpu"))
+            assert outcome.state == "finished", outcome.reason
+            seconds.append(time.process_time() - begun)
+    entry = next(folder.glob("cache/features/*/features.npy"))
+    each = sum(seconds[1:]) / len(seconds[1:])
+    one_pass = seconds[0] - each
+    print(f"{network}: features of {entry.stat().st_size / 2**20:.0f} MiB, {len(seconds)} runs; CPU seconds")
+    print(f"one pass over the images {one_pass:8.1f}")
+    print(f"each head and fold       {each:8.2f}, {EPOCHS} epochs and the test part")
+    print(f"the whole study          {sum(seconds):8.1f}, {sum(seconds) / one_pass:.2f} times one pass")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "mobilenetv2_1.0")
