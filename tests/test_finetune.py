@@ -282,3 +282,14 @@ def test_a_fit_keeps_the_lowest_stages_as_they_came(home):
     assert {stage_of(name) for name in names} == {2, 3}
     assert {name for name in tensors if stage_of(name) >= 2} == names
     assert run.recipe.fit.transfer.unfreeze == (0,)
+
+
+def test_weights_are_found_in_a_folder_by_the_name_of_the_network(home):
+    folder = home / "weights"
+    folder.mkdir()
+    recipe = write_recipe(home / "folder.toml", "pics", "", f'{BACKBONE}\nweights = "weights"')
+    said = refused("fit", recipe, "--run", home / "none")
+    assert "is not a run folder and has no cifar_resnet20_v1.params" in said
+    (folder / "cifar_resnet20_v1.params").write_bytes((home / "made.params").read_bytes())
+    run = open_run(fit(recipe, home / "by-name", "--set", "preprocess.size=[16,16]", "--set", "fit.epochs=1"))
+    assert run.environment["weights"]["source"] == "weights"

@@ -59,7 +59,7 @@ def plan(path, **options):
     return plan_study(path, Shelf.of(), **options)
 
 
-@pytest.mark.parametrize("name", ["mnist-2017", "mnist-elastic-strength", "quick"])
+@pytest.mark.parametrize("name", ["mnist-2017", "mnist-elastic-strength", "quick", "scratch-or-finetune"])
 def test_shipped_studies_resolve(name):
     assert plan(Shelf.of().study(name)).runs()
 
@@ -94,6 +94,17 @@ def test_settings_are_those_of_every_cell(write):
     assert {cell.recipe.fit.epochs for cell in cells} == {1}
     assert {cell.recipe.network.hidden for cell in cells} == {(3,)}
     assert len(cells) == 4  # with one width, the two levels are one run
+
+
+def test_weights_by_set_are_for_the_cells_that_start_from_weights():
+    study = Shelf.of().study("scratch-or-finetune")
+    settings = ["network.weights=there"]
+    cells = plan(study, only=["rsmas-small", "rsmas-squeezenet"], seeds=[0], settings=settings).runs()
+    weights = {(cell.recipe.network.name, getattr(cell.recipe.network, "weights", None)) for cell in cells}
+    assert weights >= {("vgg", None), ("squeezenet1.1", None), ("squeezenet1.1", "there"), ("vgg16", None)}
+    assert not any(weight == "gluoncv" for _, weight in weights)
+    names = {cell.name.split("-1000it")[0] for cell in cells}
+    assert names >= {f"rsmas-squeezenet1.1-{how}" for how in ("pretrained", "finetune", "features")}
 
 
 def test_the_rows_of_several_axes_are_their_product(write):

@@ -10,7 +10,7 @@ from bioclass.files import sha256
 from bioclass.fit.params import Tensors, parse_params
 from bioclass.fit.store import stored_weights
 from bioclass.recipe import Backbone, Normalisation, own_normalisation
-from bioclass.run import Run, open_run
+from bioclass.run import Run, holds_run, open_run
 
 STORE = "gluoncv"
 """What network.weights says for the weights of GluonCV's store."""
@@ -47,6 +47,8 @@ def load_weights(spec: Backbone, folder: Path | None) -> Weights:
     source = spec.weights
     assert source is not None
     path = stored_weights(spec.name) if source == STORE else _find(source, folder)
+    if path.is_dir() and not holds_run(path):
+        path = _in_folder(path, spec.name)
     if path.is_dir():
         return _of_run(spec, source, open_run(path))
     try:
@@ -65,6 +67,16 @@ def _find(source: str, folder: Path | None) -> Path:
         f"There is no file or folder {source} for network.weights, which wants the path of a .params file or of a "
         f"run folder, or {STORE!r} for the weights of GluonCV's store."
     )
+
+
+def _in_folder(folder: Path, network: str) -> Path:
+    path = folder / f"{network}.params"
+    if not path.is_file():
+        raise WeightsError(
+            f"The folder {folder} of network.weights is not a run folder and has no {path.name}: put it there, or "
+            "name a file or another folder."
+        )
+    return path
 
 
 def _of_run(spec: Backbone, source: str, run: Run) -> Weights:

@@ -66,8 +66,9 @@ class Backbone(Strict):
 
     Without preprocess.size (and preprocess.center) images are resized to those it was made for: 224x224, 299x299
     for inceptionv3 and xception, 32x32 for cifar_.... ``weights`` are what it starts from: "gluoncv" for those of
-    GluonCV's model store (ImageNet-1k; CIFAR-10 for cifar_...), the path of a .params file of the same network, or
-    a run folder of the same network. The images are then normalised as for those weights.
+    GluonCV's model store (ImageNet-1k; CIFAR-10 for cifar_...), or the path of a .params file of the same network,
+    of a folder that has one by the network's name (resnet18_v1.params), or of a run folder of the same network. The
+    images are then normalised as for those weights.
     """
 
     name: BackboneName

@@ -71,7 +71,8 @@ def plan_study(
         shelf: where its base recipes are found.
         only: names of tables; all by default.
         seeds: instead of the study's own.
-        settings: ``key=value``, applied to every cell over all else.
+        settings: ``key=value``, applied to every cell over all else; ``network.weights`` to those that start from
+            weights.
 
     Raises:
         StudyError: the study has mistakes, or a name in ``only`` is unknown.
@@ -158,10 +159,10 @@ class _Resolver:
         changes = {axis: dict(self.study.axes[axis][level]) for axis, level in place}
         reference = [table.pop("recipe") for table in changes.values() if "recipe" in table]
         layers = [changes_of(changes[axis], f"axes.{axis}.{level}") for axis, level in place]
-        layers += [self.settings, [Change(("seed",), seed, f"seed {seed}")]]
+        seeds = [Change(("seed",), seed, f"seed {seed}")]
         try:
             file, data = self._base(reference[0] if reference else self.study.recipe)
-            recipe = resolve_recipe(data, layers, "Recipe")
+            recipe = resolve_recipe(data, [*layers, self._settings(data, layers), seeds], "Recipe")
         except RecipeError as problem:
             head, *lines = str(problem).splitlines()
             for line in lines or [head]:
@@ -170,6 +171,14 @@ class _Resolver:
         # The title of the base recipe tells of something else.
         recipe = recipe.model_copy(update={"title": _words(place)})
         return Cell(run_name(recipe), recipe, file.parent)
+
+    def _settings(self, data: dict[str, Any], layers: list[list[Change]]) -> list[Change]:
+        """The settings that are for a cell: those of its own network's weights, where it has some."""
+        weights = ("network", "weights")
+        network = data.get("network")
+        there = isinstance(network, dict) and "weights" in network
+        there = there or any(change.key == weights for layer in layers for change in layer)
+        return [change for change in self.settings if change.key != weights or there]
 
     def refuse_mistakes(self) -> None:
         """Raise RecipeError if any cell has mistakes; one that many cells share is told once."""
@@ -203,11 +212,14 @@ def run_name(recipe: Recipe) -> str:
     if recipe.augment.mix is not None:
         images.append(recipe.augment.mix.name)
     fit = recipe.fit
+    weights = getattr(recipe.network, "weights", None)
+    start = [] if weights is None else ["pretrained" if fit.transfer is None else fit.transfer.name]
     length = f"{fit.iterations}it" if fit.iterations is not None else f"{fit.epochs}ep"
     dataset = re.sub("[^A-Za-z0-9_]+", "-", Path(recipe.dataset).stem).strip("-") or "data"
     parts = [
         dataset,
         recipe.network.name,
+        *start,
         length,
         *(images or ["original"]),
         f"seed{recipe.seed}",
