@@ -132,7 +132,7 @@ def _check_labels(model: Path, shelf: Shelf, root: Path | None, device: str, as_
             for rank, each in enumerate(found.suspects[:SUSPECTS], 1)
         ]
         columns: list[Cell] = ["", "image", "given", "likely", "margin"]
-        print_table("Labels that are probably wrong", columns, rows, ["right", "left", "left", "left", "right"])
+        print_table("Labels in doubt", columns, rows, ["right", "left", "left", "left", "right"])
         if len(found.suspects) > SUSPECTS:
             print_text(f"and {len(found.suspects) - SUSPECTS} more, in {found.files[0]}")
         print_text("margin: how much more probable the likely class is than the given one, from 0 to 1.")
@@ -143,7 +143,10 @@ def _check_labels(model: Path, shelf: Shelf, root: Path | None, device: str, as_
 def _judged(found: Doubts) -> str:
     """How many labels are suspect, and which were judged at all."""
     judged = f"{len(found.suspects)} of {found.judged} {found.card.images()}"
-    words = f"{found.model}: {judged} have a label that is probably wrong."
+    words = (
+        f"{found.model}: {judged} have a label that is in doubt. The model gives {100 * found.agreed:.1f} % of the "
+        "labels itself: the fewer, the more of these doubts are its own mistakes, and those of small margin first."
+    )
     if found.part == "validation":
         return (
             f"{words} Only the validation part was judged, {found.judged} of {found.images} images: the folds of "

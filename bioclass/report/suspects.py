@@ -42,6 +42,8 @@ class Doubts:
         part: by which images: "validation" of a run, what folds held out ("test" or "fold").
         judged: how many images that are.
         images: how many the dataset has.
+        agreed: the share of the judged images whose label the model gives itself. The smaller it is, the more of
+            the suspects are mistakes of the model.
         suspects: the most suspect first.
         files: a table, and pictures if there are suspects.
     """
@@ -51,6 +53,7 @@ class Doubts:
     part: str
     judged: int
     images: int
+    agreed: float
     suspects: tuple[Doubt, ...]
     files: tuple[Path, ...]
 
@@ -62,6 +65,7 @@ class Doubts:
             "part": self.part,
             "judged": self.judged,
             "images": self.images,
+            "agreed": self.agreed,
             "suspects": [asdict(each) for each in self.suspects],
             "files": [str(file) for file in self.files],
         }
@@ -89,7 +93,9 @@ def doubt_labels(
     """
     held = held_out(path, shelf, root=root, device=device, say=say)
     samples, classes = held.samples, held.run.classes
-    found = suspects(held.probabilities, samples.labels[held.rows])
+    labels = samples.labels[held.rows]
+    agreed = float((held.probabilities.argmax(axis=1) == labels).mean())
+    found = suspects(held.probabilities, labels)
     if samples.also is not None:
         # A label is not wrong for a likely class that is right too.
         found = [each for each in found if not samples.also[held.rows[each.row], each.likely]]
@@ -98,15 +104,17 @@ def doubt_labels(
         for each in found
     )
     try:
-        files = _write(path / FOLDER, held, found, doubts)
+        files = _write(path / FOLDER, held, found, doubts, agreed)
     except OSError as problem:
         raise RunError(f"The suspects cannot be written into {path / FOLDER}: {problem.strerror}.") from None
-    return Doubts(path, held.run.card, held.part, len(held.rows), len(samples), doubts, files)
+    return Doubts(path, held.run.card, held.part, len(held.rows), len(samples), agreed, doubts, files)
 
 
-def _write(folder: Path, held: HeldOut, found: Sequence[Suspect], doubts: Sequence[Doubt]) -> tuple[Path, ...]:
+def _write(
+    folder: Path, held: HeldOut, found: Sequence[Suspect], doubts: Sequence[Doubt], agreed: float
+) -> tuple[Path, ...]:
     folder.mkdir(exist_ok=True)
-    pictures = _draw(folder / f"{NAME}.png", held, found) if found else []
+    pictures = _draw(folder / f"{NAME}.png", held, found, agreed) if found else []
     for old in set(folder.iterdir()) - set(pictures):
         # Pages of a check before this one, which found others.
         if PAGE.fullmatch(old.name):
@@ -117,7 +125,7 @@ def _write(folder: Path, held: HeldOut, found: Sequence[Suspect], doubts: Sequen
     return (table, *pictures)
 
 
-def _draw(file: Path, held: HeldOut, found: Sequence[Suspect]) -> list[Path]:
+def _draw(file: Path, held: HeldOut, found: Sequence[Suspect], agreed: float) -> list[Path]:
     card = held.run.card
     titles = [item.title or item.name for item in card.classes]
     captions = [
@@ -125,8 +133,9 @@ def _draw(file: Path, held: HeldOut, found: Sequence[Suspect]) -> list[Path]:
         for rank, each in enumerate(found, 1)
     ]
     note = (
-        f"{len(found):,} of {len(held.rows):,} {card.images()} ({card.title}) have a label that is probably wrong, "
-        "the most suspect first: rank, given class → likely class, and how much more probable that is."
+        f"{len(found):,} of {len(held.rows):,} {card.images()} ({card.title}) have a label that is in doubt, "
+        "the most suspect first: rank, given class → likely class, and how much more probable that is. The model "
+        f"gives {100 * agreed:.1f} % of the labels itself: in the others it may be the one that errs."
     )
     rows = held.rows[[each.row for each in found]]
     return draw_samples(held.run, held.samples, rows, captions, note, file)[1]
