@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,17 @@ from bioclass.images.pixels import LIMIT_MEGAPIXELS, check_size
 from bioclass.images.tiff import read_tiff
 from bioclass.storage import npy_header
 
-__all__ = ["LIMIT_MEGAPIXELS", "SUFFIXES", "channels_of", "find_images", "read_image", "to_channels"]
+__all__ = [
+    "LIMIT_MEGAPIXELS",
+    "SUFFIXES",
+    "channels_of",
+    "decoding",
+    "find_images",
+    "is_tiff",
+    "read_image",
+    "stored",
+    "to_channels",
+]
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +53,7 @@ def read_image(path: Path) -> Array:
         MissingDependency: a 16-bit colour image, and OpenCV is not installed.
     """
     head = _head(path)
-    try:
+    with decoding(path):
         if head.startswith(b"\x93NUMPY"):
             pixels = _read_npy(path)
         elif head.startswith(_TIFF_MAGIC):
@@ -50,6 +62,14 @@ def read_image(path: Path) -> Array:
             pixels = read_deep(path, head)
         else:
             pixels = read_pillow(path)
+    return np.ascontiguousarray(stored(pixels if pixels.ndim == 3 else pixels[..., None], path))
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises of a file into ImageError; what bioclass raises is passed on."""
+    try:
+        yield
     except BioclassError:
         raise
     except MemoryError:
@@ -61,7 +81,11 @@ def read_image(path: Path) -> Array:
         raise ImageError(
             f"{path} is damaged or cut short and cannot be decoded ({reason}): copy it again from its source."
         ) from None
-    return np.ascontiguousarray(_stored(pixels if pixels.ndim == 3 else pixels[..., None], path))
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether a file is TIFF, by its content; ImageError where it cannot be read."""
+    return _head(path).startswith(_TIFF_MAGIC)
 
 
 def channels_of(image_channels: int) -> str:
@@ -119,8 +143,8 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _stored(pixels: Array, path: Path) -> Array:
-    """Bring any pixel type to uint8, uint16 or float32 without losing a value."""
+def stored(pixels: Array, path: Path) -> Array:
+    """Bring any pixel type to uint8, uint16 or float32 without losing a value; ImageError where that cannot be."""
     kind, size = pixels.dtype.kind, pixels.dtype.itemsize
     if kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)

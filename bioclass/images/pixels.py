@@ -23,12 +23,18 @@ def check_size(path: Path, height: int, width: int, channels: int = 1) -> None:
     """
     if height * width * channels == 0:
         raise ImageError(f"{path} holds no pixels (height {height}, width {width}): leave it out.")
-    # Four channels are the largest that a plain image has; deeper ones count by their values.
-    if height * width * max(1.0, channels / 4) > LIMIT_MEGAPIXELS * 1e6:
+    if is_large(height, width, channels):
         raise ImageError(
             f"{path} is too large ({width} x {height} pixels, {channels} channel(s); the limit is "
-            f"{LIMIT_MEGAPIXELS} megapixels): cut it into tiles or scale it down first."
+            f"{LIMIT_MEGAPIXELS} megapixels): cut it into tiles or scale it down first; a TIFF is read by parts "
+            "with `bioclass predict --tiles`."
         )
+
+
+def is_large(height: int, width: int, channels: int) -> bool:
+    """Whether an image is above the limit."""
+    # Four channels are the largest that a plain image has; deeper ones count by their values.
+    return height * width * max(1.0, channels / 4) > LIMIT_MEGAPIXELS * 1e6
 
 
 def without_opaque_alpha(pixels: Array) -> Array:

@@ -26,27 +26,38 @@ def read_tiff(path: Path) -> Array:
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        series = [item for item in tiff.series if not item.keyframe.is_reduced] or list(tiff.series)
-        axes, page = series[0].axes, series[0].keyframe
-        if len(series) > 1 or sorted(axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
-            raise several(path, f"{len(tiff.pages)} pages, axes {' and '.join(item.axes for item in series)}")
-        size: dict[str, int] = dict(zip(axes.replace("S", "C"), series[0].shape, strict=True))
+        series, size = one_image(tiff, path)
         check_size(path, size["Y"], size["X"], size.get("C", 1))
-        if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR):
-            raise colour_space(path, page.photometric.name)
+        axes, page = series.axes, series.keyframe
         if page.bitspersample < 8 or page.photometric in (_PALETTE, _YCBCR):
             return read_pillow(path)
         try:
-            pixels = series[0].asarray(maxworkers=1)
+            pixels = series.asarray(maxworkers=1)
         except ValueError as problem:
             if "imagecodecs" not in str(problem):
                 raise
             return _read_compressed(path, page)
         tag = page.tags.get(274)
-    return _tiff_pixels(pixels, axes, page, 1 if tag is None else int(tag.value))
+    return in_order(pixels, axes, page, 1 if tag is None else int(tag.value))
 
 
-def _tiff_pixels(pixels: Array, axes: str, page: Any, orientation: int) -> Array:
+def one_image(tiff: Any, path: Path) -> tuple[Any, dict[str, int]]:
+    """Return the series of an open TIFF file that is its one image, and its size along the axes Y, X and C.
+
+    Raises:
+        ImageError: several images, or a colour space that is neither gray nor RGB.
+    """
+    series = [item for item in tiff.series if not item.keyframe.is_reduced] or list(tiff.series)
+    axes, page = series[0].axes, series[0].keyframe
+    if len(series) > 1 or sorted(axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
+        raise several(path, f"{len(tiff.pages)} pages, axes {' and '.join(item.axes for item in series)}")
+    if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR):
+        raise colour_space(path, page.photometric.name)
+    return series[0], dict(zip(axes.replace("S", "C"), series[0].shape, strict=True))
+
+
+def in_order(pixels: Array, axes: str, page: Any, orientation: int) -> Array:
+    """Return pixels (axes in any order) as (H, W, C): black is 0, without an opaque alpha channel, upright."""
     order = [axes.index("Y"), axes.index("X"), *(i for i, letter in enumerate(axes) if letter in "SC")]
     pixels = pixels.transpose(order)
     if page.photometric == _WHITE_IS_ZERO and pixels.dtype.kind == "u":
@@ -64,6 +75,11 @@ def _read_compressed(path: Path, page: Any) -> Array:
         upright = 274 not in page.tags or page.tags[274].value == 1
         if page.bitspersample in (16, 32) and upright and page.photometric != _WHITE_IS_ZERO:
             return without_opaque_alpha(cv2_pixels(path))
-    raise ImageError(
+    raise compressed(path, page)
+
+
+def compressed(path: Path, page: Any) -> ImageError:
+    """Return the error for a compression that cannot be read."""
+    return ImageError(
         f"{path} is compressed with {page.compression.name}: pip install imagecodecs, or save it uncompressed."
     )

@@ -2,12 +2,13 @@
 
 from bioclass.preprocess.center import centred
 from bioclass.preprocess.gather import prepare
-from bioclass.preprocess.plan import Input, Plan, affine, apply, fit_statistics, read_for, scaled
+from bioclass.preprocess.plan import Input, Plan, adapted, affine, apply, fit_statistics, read_for, scaled
 from bioclass.preprocess.resize import resized
 
 __all__ = [
     "Input",
     "Plan",
+    "adapted",
     "affine",
     "apply",
     "centred",

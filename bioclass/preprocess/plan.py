@@ -176,7 +176,12 @@ def read_for(plan: Plan, path: Path) -> Array:
     Raises:
         ImageError: it cannot be read, or its channels, type, range or size are not those of the training.
     """
-    image = _as_trained(to_channels(read_image(path), plan.channels, path), plan, path)
+    return adapted(plan, read_image(path), path)
+
+
+def adapted(plan: Plan, image: Array, path: Path) -> Array:
+    """Return an image (H, W, C) of a file as those of the training, as ``read_for`` does and with its errors."""
+    image = _as_trained(to_channels(image, plan.channels, path), plan, path)
     check_pixels(image, plan.input.bit_depth, path)
     if plan.resize is not None:
         return resized(image, plan.size, plan.resize)
