@@ -32,7 +32,7 @@ FLOORS = (
     ("bioclass", "card", "checkpoint", "devices", "environment", "images", "recipe", "reliability"),
     ("batches", "decisions", "formats", "preprocess", "split"),
     ("answers", "augment", "networks", "run", "shelf"),
-    ("dataset", "exported", "predict"),
+    ("dataset", "exported", "predict", "tiles"),
     ("check", "features"),
     ("evaluate", "fit"),
     ("export", "report", "study"),

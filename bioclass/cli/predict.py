@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from bioclass.cli.common import Json, OneDevice, print_json, say
+from bioclass.cli.tiles import check_tiles, parse_tiles
 from bioclass.errors import ImageError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     import numpy.typing as npt
 
-    from bioclass.answers import Answers
+    from bioclass.answers import Answers, Probabilities
     from bioclass.evaluate import Decided, Fitted
+    from bioclass.preprocess import Plan
     from bioclass.run import Run
+    from bioclass.tiles import Tiling
 
 
 def predict(
@@ -47,6 +50,21 @@ def predict(
             help="Positive or not, and the class of least expected cost, as `bioclass decide RUN` chose.",
         ),
     ] = False,
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            "--tiles",
+            metavar="H[,W]",
+            help="Classify tiles of each image, of H x W pixels (H x H), as much as an image of the training "
+            "showed; the image is the mean over its tiles.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            "--overlap", metavar="SHARE", help="How much neighbouring tiles share at least, from 0 to below 1."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the table to this CSV file, not to stdout.")
     ] = None,
@@ -55,25 +73,35 @@ def predict(
 ) -> None:
     """Classify new images: a table with a row a file, with the run's own preprocessing.
 
-    Files that cannot be used are listed on stderr, and do not stop the others.
+    With --tiles it has a row a tile too. Files that cannot be used are listed on stderr, and do not stop the
+    others.
     """
     _check_out(out)
+    tiling = parse_tiles(tiles, overlap)
+    if tiling is not None:
+        for option, given in (("--answers", answers), ("--decide", decide)):
+            if given:
+                raise InputError(f"{option} was fitted for images as they are, not for --tiles: leave one out.")
     exported = run.suffix.lower() == ".onnx" and not run.is_dir()
     open_model = _open_exported if exported else _open_runs
     model = open_model(run, answers, decide, device)
+    if tiling is not None:
+        check_tiles(tiling, model.plan, run)
     files, failed = _files(paths)
     rows: list[dict[str, Any]] = []
-    for file, answer in model.answer(files):
-        if isinstance(answer, ImageError):
-            failed.append((file, answer))
+    images = 0
+    for file, found in _answered(model, tiling, files):
+        if isinstance(found, ImageError):
+            failed.append((file, found))
             continue
-        rows.append({"path": str(file), **_row(answer, model)})
+        images += 1
+        rows += [{"path": str(file), **row} for row in found]
     for _, problem in failed:
         say(f"bioclass: {problem}")
     if not rows:
         raise InputError("No image could be classified.")
     if failed:
-        say(f"{len(failed)} of {len(failed) + len(rows)} could not be used.")
+        say(f"{len(failed)} of {len(failed) + images} could not be used.")
     _write(rows, failed, out, as_json)
 
 
@@ -81,6 +109,8 @@ class Model(NamedTuple):
     """What predicts, and what its probabilities are turned into."""
 
     answer: Callable[[list[Path]], Answers]
+    probabilities: Callable[[npt.NDArray[Any]], Probabilities]
+    plan: Plan
     classes: tuple[str, ...]
     fitted: Fitted | None = None
     decided: Decided | None = None
@@ -111,7 +141,7 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str) -> Model:
 
     context = contexts(name)[0]
     predictor = MeanPredictor(opened, context) if len(opened) > 1 else Predictor(run, context)
-    return Model(predictor.files, run.classes, fitted, decided)
+    return Model(predictor.files, predictor.probabilities, run.plan, run.classes, fitted, decided)
 
 
 def _open_exported(path: Path, answers: bool, decide: bool, device: str) -> Model:
@@ -128,7 +158,7 @@ def _open_exported(path: Path, answers: bool, decide: bool, device: str) -> Mode
         _say_synthetic(path)
     if sentence := exported.predict.sentence():
         say(sentence)
-    return Model(exported.files, exported.classes)
+    return Model(exported.files, exported.probabilities, exported.plan, exported.classes)
 
 
 def _say_synthetic(path: Path) -> None:
@@ -158,9 +188,28 @@ def _decided(run: Run) -> Decided:
     return decided
 
 
+def _answered(
+    model: Model, tiling: Tiling | None, files: list[Path]
+) -> Iterator[tuple[Path, list[dict[str, Any]] | ImageError]]:
+    """Yield every file with its rows of the table, or with the error for which it could not be used."""
+    if tiling is None:
+        for file, answer in model.answer(files):
+            yield file, answer if isinstance(answer, ImageError) else [_row(answer, model)]
+        return
+    from bioclass.tiles import answer_tiles
+
+    for file in files:
+        try:
+            tiled = answer_tiles(model.probabilities, model.plan, file, tiling)
+        except ImageError as problem:
+            yield file, problem
+        else:
+            yield file, [{**where, **_row(answer, model)} for where, answer in tiled.regions()]
+
+
 def _row(probabilities: npt.NDArray[np.float64], model: Model) -> dict[str, Any]:
     """The columns of an image with probabilities (K,)."""
-    _, classes, fitted, decided = model
+    classes, fitted, decided = model.classes, model.fitted, model.decided
     # Decisions are of the network's own probabilities; what is printed may be calibrated for answers.
     decisions = {} if decided is None else decided.decisions(probabilities[None])
     more: dict[str, Any] = {}
@@ -227,6 +276,9 @@ def _write(
         write_atomic(out, table.getvalue().encode(errors="backslashreplace"))
         say(f"Wrote {len(rows)} rows to {out}")
     if as_json:
-        print_json({"images": rows, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
+        regions = {"images": [row for row in rows if row.get("region") != "tile"]}
+        if len(regions["images"]) < len(rows):
+            regions["tiles"] = [row for row in rows if row["region"] == "tile"]
+        print_json({**regions, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
     elif out is None:
         sys.stdout.write(table.getvalue())
