@@ -29,7 +29,7 @@ from bioclass.errors import MissingDependency
 if TYPE_CHECKING:
     import mxnet as mx
 
-__all__ = ["import_gluoncv", "import_onnx_translator", "mx"]
+__all__ = ["import_amp", "import_gluoncv", "import_onnx_translator", "mx"]
 
 INSTALL = "pip install 'bioclass[cpu]' (without a GPU) or pip install 'bioclass[cu112]' (NVIDIA GPU)"
 
@@ -65,6 +65,11 @@ _SYSTEM_LIBRARIES = {
     "libGL.": "pip install --force-reinstall --no-deps opencv-python-headless, "
     "or install the system package libgl1 (Debian, Ubuntu)",
 }
+
+
+def import_amp() -> Any:
+    """Import MXNet's mixed precision, which it does not load by itself, and return the module."""
+    return importlib.import_module("mxnet.contrib.amp")
 
 
 def import_gluoncv() -> Any:

@@ -17,6 +17,7 @@ from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.errors import RunError
 from bioclass.networks import build
+from bioclass.networks.bfloat16 import check_bfloat16, in_bfloat16
 from bioclass.networks.blocks import use_blocks, vector_block
 from bioclass.networks.parameters import parameters
 from bioclass.preprocess import Plan
@@ -27,24 +28,32 @@ class Scorer:
     """A network that only predicts, on one context, with weights of its own.
 
     In prediction oneDNN may store a weight again, in place, in an order that suits it; memory that training
-    reads too must not be given to it.
+    reads too must not be given to it. With ``bfloat16`` it computes in that; DeviceError where that cannot be.
     """
 
-    def __init__(self, net: Any, context: Any) -> None:
+    def __init__(self, net: Any, context: Any, *, bfloat16: bool = False) -> None:
+        if bfloat16:
+            check_bfloat16(context)
         self.context = context
         self.net = net
+        self._bfloat16 = bfloat16
         self.net.initialize(ctx=context)
         if context.device_type == "cpu":
             use_blocks(self.net, vector_block())
         self.net.hybridize(static_alloc=True, static_shape=True)
+        self._compute: Callable[[Any], Any] | None = None
 
     def load(self, weights: Tensors, source: Path) -> None:
         """Take over named weights, or raise RunError, as :func:`set_weights`."""
         set_weights(self.net, weights, source)
+        self._compute = None
 
     def __call__(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the scores (B, K) of images (B, C, H, W)."""
-        scores: npt.NDArray[np.float32] = self.net(mx.nd.array(x, ctx=self.context)).asnumpy()
+        images = mx.nd.array(x, ctx=self.context)
+        if self._compute is None:
+            self._compute = in_bfloat16(self.net, images) if self._bfloat16 else self.net
+        scores: npt.NDArray[np.float32] = self._compute(images).asnumpy()
         return scores
 
 
@@ -53,11 +62,13 @@ class Predictor:
 
     Raises:
         RunError: the run has no such weights, or they do not fit its network.
+        DeviceError: ``bfloat16`` is wanted, and the context does not compute in it.
     """
 
-    def __init__(self, run: Run, context: Any, snapshot: int | None = None) -> None:
+    def __init__(self, run: Run, context: Any, snapshot: int | None = None, *, bfloat16: bool = False) -> None:
         self.run = run
-        self._scorer = Scorer(build(run.recipe.network, input_shape(run.plan), len(run.classes)), context)
+        net = build(run.recipe.network, input_shape(run.plan), len(run.classes))
+        self._scorer = Scorer(net, context, bfloat16=bfloat16)
         self._scorer.load(*weights_of(run, snapshot))
 
     def probabilities(
@@ -85,9 +96,10 @@ class MeanPredictor:
 
     Raises:
         RunError: a run has no weights, or the runs do not have the same classes and images.
+        DeviceError: ``bfloat16`` is wanted, and the context does not compute in it.
     """
 
-    def __init__(self, runs: Sequence[Run], context: Any) -> None:
+    def __init__(self, runs: Sequence[Run], context: Any, *, bfloat16: bool = False) -> None:
         first = runs[0]
         for run in runs[1:]:
             if run.classes != first.classes:
@@ -95,7 +107,7 @@ class MeanPredictor:
             if (run.plan.input, run.plan.size) != (first.plan.input, first.plan.size):
                 raise RunError(f"{first.path} and {run.path} were fitted on other images: they are not one model.")
         self._plan = first.plan
-        self._members = [Predictor(run, context) for run in runs]
+        self._members = [Predictor(run, context, bfloat16=bfloat16) for run in runs]
 
     def probabilities(
         self, images: npt.NDArray[Any], rows: npt.NDArray[np.intp] | None = None, batch: int | None = None

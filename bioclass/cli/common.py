@@ -26,6 +26,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, gpu, or gpu:0,1 to share each batch.")]
 OneDevice = Annotated[str, typer.Option("--device", help="auto, cpu, gpu, or one GPU of several, as gpu:1.")]
 
+Bfloat16 = Annotated[
+    bool,
+    typer.Option(
+        "--bfloat16",
+        help="Compute in bfloat16, on processors that have it: `bioclass evaluate RUN --bfloat16` tells whether "
+        "that is faster, and what it costs in accuracy.",
+    ),
+]
+
 
 def say(text: str) -> None:
     """Print a line for people, on stderr."""

@@ -44,6 +44,13 @@ def evaluate(
     snapshots: Annotated[
         bool, typer.Option("--snapshots", help="Evaluate and combine the snapshots of the runs.")
     ] = False,
+    bfloat16: Annotated[
+        bool,
+        typer.Option(
+            "--bfloat16",
+            help="Compute in bfloat16 too, and tell what that gives in speed and costs in accuracy.",
+        ),
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the files of the ensemble.")] = None,
     device: OneDevice = "auto",
     path: Paths = None,
@@ -63,7 +70,7 @@ def evaluate(
 
     if pools(runs, part):
         fitting = {"--calibrate": calibrate, "--error-rate": error_rate is not None, "--select": select is not None}
-        refused = {**fitting, "--snapshots": snapshots, "--out": out is not None}
+        refused = {**fitting, "--snapshots": snapshots, "--bfloat16": bfloat16, "--out": out is not None}
         if any(refused.values()):
             name = next(name for name, given in refused.items() if given)
             raise InputError(f"{name} is not for pooled folds: leave it out, or name one of the runs in {runs[0]}.")
@@ -84,6 +91,7 @@ def evaluate(
         error_rate=error_rate,
         selection=select,
         snapshots=snapshots,
+        bfloat16=bfloat16,
     )
     if as_json:
         print_json(result.as_dict())
@@ -96,11 +104,30 @@ def evaluate(
         if not (snapshots and result.votes):
             print_metrics(f"{model.name}, {part} part", model.scored, model.scored.counted)
             print(f"\nFiles: {model.folder}\n")
+    if bfloat16:
+        _print_bfloat16(result.models)
     if result.votes:
         _print_ensemble(result)
     print_reliability(result)
     if out is not None:
         print(f"\nFiles: {out}")
+
+
+def _print_bfloat16(models: list[Evaluated]) -> None:
+    rows: list[list[Cell]] = [
+        [
+            model.name,
+            percent(model.bfloat16.float32),
+            percent(model.bfloat16.bfloat16),
+            f"{100 * model.bfloat16.equal:.2f}",
+            f"{model.bfloat16.speed:.2f}",
+        ]
+        for model in models
+        if model.bfloat16 is not None
+    ]
+    accuracy = [Two("accuracy %", name) for name in ("float32", "bfloat16")]
+    print_table("In bfloat16", ["", *accuracy, Two("equal", "answers %"), Two("times", "as fast")], rows)
+    print()
 
 
 def _print_ensemble(result: Evaluation) -> None:

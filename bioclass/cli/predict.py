@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from bioclass.cli.common import Json, OneDevice, print_json, say
+from bioclass.cli.common import Bfloat16, Json, OneDevice, print_json, say
 from bioclass.cli.tiles import check_tiles, parse_tiles
 from bioclass.errors import ImageError, InputError
 
@@ -65,6 +65,7 @@ def predict(
             "--overlap", metavar="SHARE", help="How much neighbouring tiles share at least, from 0 to below 1."
         ),
     ] = None,
+    bfloat16: Bfloat16 = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the table to this CSV file, not to stdout.")
     ] = None,
@@ -84,7 +85,7 @@ def predict(
                 raise InputError(f"{option} was fitted for images as they are, not for --tiles: leave one out.")
     exported = run.suffix.lower() == ".onnx" and not run.is_dir()
     open_model = _open_exported if exported else _open_runs
-    model = open_model(run, answers, decide, device)
+    model = open_model(run, answers, decide, device, bfloat16)
     if tiling is not None:
         check_tiles(tiling, model.plan, run)
     files, failed = _files(paths)
@@ -116,7 +117,7 @@ class Model(NamedTuple):
     decided: Decided | None = None
 
 
-def _open_runs(path: Path, answers: bool, decide: bool, device: str) -> Model:
+def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: bool) -> Model:
     """Open a run, or folds as one model."""
     from bioclass.devices import choose, contexts
     from bioclass.environment import available_cores, set_threads
@@ -140,17 +141,23 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str) -> Model:
     from bioclass.predict import MeanPredictor, Predictor
 
     context = contexts(name)[0]
-    predictor = MeanPredictor(opened, context) if len(opened) > 1 else Predictor(run, context)
+    predictor: MeanPredictor | Predictor
+    if len(opened) > 1:
+        predictor = MeanPredictor(opened, context, bfloat16=bfloat16)
+    else:
+        predictor = Predictor(run, context, bfloat16=bfloat16)
     return Model(predictor.files, predictor.probabilities, run.plan, run.classes, fitted, decided)
 
 
-def _open_exported(path: Path, answers: bool, decide: bool, device: str) -> Model:
+def _open_exported(path: Path, answers: bool, decide: bool, device: str, bfloat16: bool) -> Model:
     """Open an exported file; MXNet has no part in it."""
     for option, given in (("--answers", answers), ("--decide", decide)):
         if given:
             raise InputError(f"{option} needs a run folder, which holds what was fitted for it: leave it out.")
     if device not in ("auto", "cpu"):
         raise InputError(f"An exported model is computed on the processor: leave --device {device} out.")
+    if bfloat16:
+        raise InputError("--bfloat16 is for a run folder, which MXNet computes: leave it out.")
     from bioclass.exported import open_exported
 
     exported = open_exported(path)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bioclass.answers import batch_size
 from bioclass.dataset import find_root, load_samples
 from bioclass.environment import available_cores, set_threads
 from bioclass.errors import DatasetError, RunError
+from bioclass.evaluate.bfloat16 import Bfloat16, compare_bfloat16
 from bioclass.evaluate.scored import Scored
 from bioclass.preprocess import Plan, prepare
 from bioclass.recipe import Features
@@ -90,6 +93,32 @@ class Data:
             scored[part] = Scored(run.card, *given, probabilities, probabilities.argmax(axis=1), also)
         return scored
 
+    def check_bfloat16(self) -> None:
+        """Raise DeviceError where the device does not compute in bfloat16, before anything is computed."""
+        context = self._context()
+        from bioclass.networks.bfloat16 import check_bfloat16
+
+        check_bfloat16(context)
+
+    def bfloat16(self, model: Model, scored: Scored, part: str) -> Bfloat16:
+        """Return how a model that is one run does in bfloat16 on a part on which it was scored."""
+        run, context = model.run, self._context()
+        from bioclass.predict import Predictor
+
+        samples = self.samples(run)
+        split = run.match(samples)
+        wanted, rows = np.flatnonzero(np.isin(split, self._parts)), np.flatnonzero(split == part)
+        images, where = self._images(run, samples, wanted)
+        self._say(f"Comparing float32 with bfloat16 on {len(rows)} {run.card.images(part)}")
+        size = min(batch_size(run.plan), len(rows))
+        answers = [
+            partial(Predictor(run, context, model.snapshot, bfloat16=low).probabilities, batch=size)
+            for low in (False, True)
+        ]
+        return compare_bfloat16(
+            answers, images, where[np.searchsorted(wanted, rows)], scored.labels, scored.groups, size
+        )
+
     def samples(self, run: Run) -> Samples:
         """Return all images of a run's dataset, from where they were named or fitted on."""
         where = find_root(run.card, self._root, run.recorded_root())
@@ -101,17 +130,12 @@ class Data:
 
     def _probabilities(self, model: Model, samples: Samples, wanted: Rows) -> Callable[[Rows], Any]:
         """Return what gives the probabilities (N, K) of some of the wanted rows."""
-        from bioclass.devices import choose
-
         run = model.run
         if sentence := run.recipe.predict.sentence():
             self._say(sentence)
-        name, _ = choose(self._device)
-        set_threads(available_cores())
-        from bioclass.devices import contexts
+        context = self._context()
         from bioclass.predict import MeanPredictor, Predictor
 
-        context = contexts(name)[0]
         if isinstance(run.recipe.fit.transfer, Features) and not model.others:
             from bioclass.features import HeadPredictor, entry_of
 
@@ -125,6 +149,15 @@ class Data:
             else Predictor(run, context, snapshot=model.snapshot)
         )
         return lambda rows: predictor.probabilities(images, where[np.searchsorted(wanted, rows)])
+
+    def _context(self) -> Any:
+        from bioclass.devices import choose
+
+        name, _ = choose(self._device)
+        set_threads(available_cores())
+        from bioclass.devices import contexts
+
+        return contexts(name)[0]
 
     def _images(self, run: Run, samples: Samples, wanted: Rows) -> tuple[npt.NDArray[Any], Rows]:
         """Return images of one size, and which of them are the wanted rows."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.ensemble import Method
+from bioclass.evaluate.bfloat16 import Bfloat16
 from bioclass.evaluate.judge import Reliability
 from bioclass.evaluate.scored import Scored
 from bioclass.metrics import Metrics
@@ -29,6 +30,7 @@ class Evaluated:
         validation: the model on the validation part, where something was to be fitted on it.
         reliability: what was wished for of it.
         folder: where its files are.
+        bfloat16: how it does in bfloat16, where that was wished for.
     """
 
     run: Path
@@ -38,6 +40,7 @@ class Evaluated:
     validation: Scored | None
     reliability: Reliability
     folder: Path
+    bfloat16: Bfloat16 | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +59,8 @@ class Evaluated:
 
     def figures(self) -> dict[str, Any]:
         """Return everything that was found, JSON-ready."""
-        return {**self.scored.figures(), **self.reliability.as_dict()}
+        bfloat16 = {} if self.bfloat16 is None else {"bfloat16": self.bfloat16.as_dict()}
+        return {**self.scored.figures(), **self.reliability.as_dict(), **bfloat16}
 
 
 @dataclass(frozen=True, eq=False)

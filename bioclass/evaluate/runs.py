@@ -34,6 +34,7 @@ def evaluate_runs(
     error_rate: float | None = None,
     selection: str | None = None,
     snapshots: bool = False,
+    bfloat16: bool = False,
 ) -> Evaluation:
     """Evaluate runs on one part of their data, and write each model's folder in ``evaluation/<part>/``.
 
@@ -53,10 +54,12 @@ def evaluate_runs(
         selection: "greedy" or "weights", how to choose or weigh the models on the validation part; None for
             neither.
         snapshots: whether the models are the snapshots of the runs, not their best weights.
+        bfloat16: whether each is also computed in bfloat16 and compared with that; not for folds.
 
     Raises:
         RunError: a run is damaged, lacks a part or snapshots, or the runs do not share their classes and images.
         InputError: the error rate is not between 0 and 1.
+        DeviceError: the device cannot be used, or does not compute in bfloat16.
     """
     check_part(part)
     wishes = Wishes(calibrate, error_rate)
@@ -68,7 +71,7 @@ def evaluate_runs(
             f"{FITTED} are fitted on the validation part, which tells nothing of how well: evaluate test."
         )
     _refuse_twice(paths)
-    opened = [_open(path, part, fitting or snapshots) for path in paths]
+    opened = [_open(path, part, fitting or snapshots or bfloat16) for path in paths]
     runs = [model.run for model in opened]
     for run in (run for model in opened for run in (model.run, *model.others)):
         run.verify()
@@ -80,7 +83,9 @@ def evaluate_runs(
     for each in parts:
         _refuse_strangers(runs, each)
     data = Data(shelf, root, parts, device, say)
-    evaluated = [_evaluate(model, data, part, wishes) for model in models]
+    if bfloat16:
+        data.check_bfloat16()
+    evaluated = [_evaluate(model, data, part, wishes, bfloat16) for model in models]
     return _together(evaluated, part, wishes, selection, out)
 
 
@@ -115,8 +120,8 @@ def _open(path: Path, part: str, more: bool) -> Model:
         )
     if more:
         raise RunError(
-            f"{path} holds folds, which have no validation part and no snapshots in common: leave {FITTED} and "
-            "--snapshots out, or name one of its runs."
+            f"{path} holds folds, which have no validation part and no snapshots in common: leave {FITTED}, "
+            "--snapshots and --bfloat16 out, or name one of its runs."
         )
     return Model(runs[0], None, path, tuple(runs[1:]))
 
@@ -131,7 +136,7 @@ def _models(runs: Sequence[Run]) -> list[Model]:
     return [Model(run, k) for run in runs for k in range(1, run.snapshot_count + 1)]
 
 
-def _evaluate(model: Model, data: Data, part: str, wishes: Wishes) -> Evaluated:
+def _evaluate(model: Model, data: Data, part: str, wishes: Wishes, bfloat16: bool) -> Evaluated:
     parts = data.scored(model)
     scored = parts.pop(part)
     validation = parts.get("validation")
@@ -140,7 +145,8 @@ def _evaluate(model: Model, data: Data, part: str, wishes: Wishes) -> Evaluated:
     if model.snapshot is not None:
         folder /= f"snapshot-{model.snapshot:02}"
     predict = model.run.recipe.predict
-    found = Evaluated(model.path, predict, model.snapshot, scored, validation, reliability, folder)
+    low = data.bfloat16(model, scored, part) if bfloat16 else None
+    found = Evaluated(model.path, predict, model.snapshot, scored, validation, reliability, folder, low)
     files = {
         "confusion.csv": confusion_csv(scored),
         "metrics.json": to_json({"part": part, **predict.told(), **found.figures()}),

@@ -49,12 +49,18 @@ def use_blocks(net: Any, block: int) -> None:
 
 
 @cache
+def processor_flags() -> frozenset[str]:
+    """Return the names that Linux has for what the processor can; none where it does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split() for line in lines if line.startswith("flags")), ()))
+
+
 def vector_block() -> int:
     """Return the channels in a block of this processor: 16 with AVX-512, 8 with AVX2, else 1, which is no block."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return 1
+    flags = processor_flags()
     return 16 if "avx512bw" in flags else 8 if "avx2" in flags else 1
 
 
