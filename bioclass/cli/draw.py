@@ -1,4 +1,4 @@
-"""``bioclass draw``: variants, errors."""
+"""``bioclass draw``: variants, errors, tiles."""
 
 from __future__ import annotations
 
@@ -100,3 +100,24 @@ def errors(
     for file in drawn.files:
         print(file)
     print(drawn.caption if drawn.count else f"{drawn.caption} There is nothing to draw, and nothing was written.")
+
+
+@app.command()
+def tiles(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="The CSV file of `bioclass predict --tiles H --out TABLE`.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="The file, PNG or SVG by its suffix; of several images they are numbered.")
+    ] = Path("tiles.png"),
+) -> None:
+    """Draw a map of the classes of each image that was predicted by tiles.
+
+    Where tiles overlap, it shows the class of their mean.
+    """
+    from bioclass.report.sheet import check_target
+    from bioclass.report.tiles import draw_tiles
+
+    check_target(out)
+    for file in draw_tiles(table, out):
+        print(file)

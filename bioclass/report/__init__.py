@@ -3,4 +3,5 @@
 ``from_recipe``, ``from_runs`` and ``suspects`` are the ways through, from the words of a user to a file.
 ``variants`` and ``misclassified`` choose what is seen and said of it, ``grid`` and ``gallery`` lay out the pages,
 ``pictures`` and ``display`` turn stored pixels into seen ones, ``sheet`` draws.
+``tiles`` goes from a table to maps.
 """
