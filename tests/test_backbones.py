@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ def keeps_the_contract(name: str, side: int, channels: int = 2) -> None:
     statistics = np.zeros(layout.statistics.length, np.float32)
     layout.pack(get_weights(net), weights, statistics)
     start = statistics.copy()
-    replica = Replica(net, recipe.CrossEntropy(), layout, weights, gradients, statistics, mx.cpu())
+    task = SimpleNamespace(recipe=recipe.Recipe(dataset="none", network=spec, fit=recipe.Fit(epochs=1)))
+    replica = Replica(task, net, layout, weights, gradients, statistics, mx.cpu())
     loss = replica.gradient(x, mx.nd.array([0, 3]), mx.nd.ones(2) / 2).asscalar()
     mx.nd.waitall()
     assert np.isfinite(loss) and np.isfinite(gradients).all()
