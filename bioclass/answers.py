@@ -40,7 +40,12 @@ def answer_files(
 def batch_size(plan: Plan) -> int:
     """Return how many images are predicted at a time."""
     height, width = plan.output_size
-    return max(1, min(BATCH, VALUES // (height * width * plan.channels)))
+    return batch_of(height * width * plan.channels)
+
+
+def batch_of(values: int) -> int:
+    """Return how many inputs of so many values are computed at a time."""
+    return max(1, min(BATCH, VALUES // values))
 
 
 def softmax(scores: npt.NDArray[Any]) -> Probabilities:

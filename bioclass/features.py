@@ -23,24 +23,24 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass import preprocess
-from bioclass.answers import Probabilities, batch_size, softmax
+from bioclass.answers import Probabilities, batch_of, batch_size, softmax
 from bioclass.augment import Augmenter
 from bioclass.backend import mx
 from bioclass.card import Card
 from bioclass.checkpoint import Packed
 from bioclass.environment import package_version
 from bioclass.errors import InputError, RunError
-from bioclass.files import read_sealed, read_verified, sha256, sync_folder, write_atomic, write_sealed
+from bioclass.files import read_sealed, read_verified, sha256, write_atomic, write_sealed
 from bioclass.networks.cut import Head, tail_of
 from bioclass.predict import Scorer, in_batches, input_shape, weights_of
 from bioclass.preprocess import Plan
 from bioclass.recipe import Recipe
 from bioclass.run import Run
+from bioclass.run.create import whole_folder
 from bioclass.samples import Samples
 from bioclass.storage import cache_folder, create_npy
 
 VERSION = 1
-BATCH = 256
 PACKAGES = ("mxnet", "mxnet-cu112", "gluoncv", "numpy", "pillow", "tifffile", "scikit-image")
 
 Floats = npt.NDArray[np.float32]
@@ -169,19 +169,13 @@ def make_entry(
     """
     folder = _folder(key)
     # What a killed process left, or what is damaged: the lock says that nobody writes here.
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary = folder.with_suffix(".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+    for left in (folder, *folder.parent.glob(f".{folder.name}.*.tmp")):
+        shutil.rmtree(left, ignore_errors=True)
+    with whole_folder(folder, "folder of features") as temporary:
         shape = _write_features(temporary / "features.npy", body, plan, images, augmenter, context)
         write_atomic(temporary / "backbone.safetensors", backbone.data)
         about = {"shape": shape, "backbone": backbone.sha256, "plan": json.loads(plan.to_json())}
         write_sealed(temporary / "entry.json", {**about, "weights": dict(weights)})
-        temporary.rename(folder)
-        sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     found = find_entry(key)
     if found is None:
         raise InputError(f"{folder} cannot be read again after it was written: set BIOCLASS_CACHE to another disk.")
@@ -209,13 +203,8 @@ class HeadPredictor:
 
 def head_probabilities(scores: Any, features: Floats, places: Rows) -> Probabilities:
     """Return the probabilities (N, K) that a head gives to features at these places."""
-    out = list(in_batches(lambda chunk: scores(features[chunk]), places, head_batch(features)))
+    out = list(in_batches(lambda chunk: scores(features[chunk]), places, batch_of(math.prod(features.shape[1:]))))
     return softmax(np.concatenate(out)) if out else np.zeros((0, 0))
-
-
-def head_batch(features: Floats) -> int:
-    """Return how many features a head takes at a time: about 10 MB, at most."""
-    return max(1, min(BATCH, 2_500_000 // math.prod(features.shape[1:])))
 
 
 def _write_features(

@@ -273,10 +273,13 @@ def test_a_damaged_entry_is_computed_again(home, tmp_path):
     fit(home.recipe, tmp_path / "first", "--set", "fit.epochs=1", env=env)
     (entry,) = entries(tmp_path / "cache")
     before = np.load(entry / "features.npy")
+    killed = entry.with_name(f".{entry.name}.1.tmp")
     for name in ("features.npy", "backbone.safetensors", "entry.json"):
+        killed.mkdir()
         (entry / name).write_bytes((entry / name).read_bytes()[:-40])
         fit(home.recipe, tmp_path / f"after-{name}", "--set", "fit.epochs=1", env=env)
         np.testing.assert_array_equal(np.load(entry / "features.npy"), before)
+        assert not killed.exists(), "what a killed process left is in nobody's way"
 
 
 def test_one_computes_and_the_others_wait(tmp_path, monkeypatch):

@@ -1,10 +1,9 @@
 """Runs and a part of their data to figures: each run, how they differ, and their ensemble.
 
-``runs`` is the way through, ``folds`` that of a cross-validation, ``held_out`` that to labels which may be wrong.
-``data`` reads images and scores them,
-``ensembles`` combines the models, ``judge`` tells how far their answers can be relied on, ``results`` holds what is
-found, ``tables`` writes it, ``decisions`` says yes or no, and ``fitted`` and
-``decided`` keep for new images what was fitted.
+``runs`` is the way through, ``folds`` that of a cross-validation, ``held_out`` that to labels which may be
+wrong. ``data`` reads images and scores them, ``ensembles`` combines the models, ``judge`` tells how far their
+answers can be relied on, ``results`` holds what is found, ``tables`` writes it, ``decisions`` says yes or no,
+and ``fitted`` and ``decided`` keep for new images what was fitted, by way of ``kept``.
 """
 
 from __future__ import annotations

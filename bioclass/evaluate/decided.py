@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bioclass.decisions import Screening, decide
-from bioclass.errors import RunError
-from bioclass.evaluate.fitted import weights_digest
-from bioclass.files import read_sealed, write_sealed
+from bioclass.evaluate.kept import Kept
 from bioclass.reliability import at_temperature
 from bioclass.run import Run
 
-FILE = Path("evaluation") / "validation" / "decided.json"
+KEPT = Kept(
+    "decided.json",
+    what="The decisions",
+    missing="Nothing was decided for",
+    chosen="its decisions were chosen",
+    again="run `bioclass decide {run}` with --positive or --costs",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +60,11 @@ class Decided:
 def save_decided(run: Run, decided: Decided) -> None:
     """Keep what was chosen for the run's best weights; RunError where it cannot be written."""
     document = {
-        "weights": weights_digest(run),
         "screening": None if decided.screening is None else decided.screening.as_dict(),
         "costs": None if decided.costs is None else decided.costs.tolist(),
         "temperature": decided.temperature,
     }
-    try:
-        (run.path / FILE).parent.mkdir(parents=True, exist_ok=True)
-        write_sealed(run.path / FILE, document)
-    except OSError as problem:
-        raise RunError(f"The decisions cannot be written into {run.path}: {problem.strerror}.") from None
+    KEPT.save(run, document)
 
 
 def load_decided(run: Run) -> Decided:
@@ -75,13 +73,8 @@ def load_decided(run: Run) -> Decided:
     Raises:
         RunError: nothing was, or it was for other weights, or is damaged.
     """
-    again = f"run `bioclass decide {run.path}` with --positive or --costs"
-    if not (run.path / FILE).exists():
-        raise RunError(f"Nothing was decided for {run.path} yet: {again} first.")
-    document = read_sealed(run.path / FILE)
-    try:
-        if document["weights"] != weights_digest(run):
-            raise RunError(f"The run {run.path} was trained on since its decisions were chosen: {again} again.")
+
+    def make(document: dict[str, Any]) -> Decided:
         screening, costs = document["screening"], document["costs"]
         return Decided(
             run.classes,
@@ -89,5 +82,5 @@ def load_decided(run: Run) -> Decided:
             None if costs is None else np.array(costs, dtype=np.float64),
             document["temperature"],
         )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise RunError(f"{run.path / FILE} is not what bioclass writes: {problem}. To mend it, {again}.") from None
+
+    return KEPT.load(run, make)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bioclass.answers import BATCH, VALUES
+from bioclass.answers import batch_of
 from bioclass.dataset import find_root, load_samples
 from bioclass.errors import DatasetError
 from bioclass.export.graph import resizes
@@ -91,7 +91,7 @@ def probabilities(graph: bytes, given: Iterable[Array]) -> npt.NDArray[np.float6
 def _batches(given: Iterable[Array]) -> Iterator[Array]:
     batch: list[Array] = []
     for image in given:
-        if batch and (image.shape != batch[0].shape or len(batch) == min(BATCH, max(1, VALUES // image.size))):
+        if batch and (image.shape != batch[0].shape or len(batch) == batch_of(image.size)):
             yield np.stack(batch)
             batch = []
         batch.append(image)

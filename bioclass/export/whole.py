@@ -20,7 +20,7 @@ from bioclass.export.graph import network, outside, resizes, scores_graph, whole
 from bioclass.export.images import Images, images_of, in_place, probabilities, random_images, run_samples
 from bioclass.export.int8 import quantised
 from bioclass.exported import FORMAT, UNSEALED, open_runtime, seal
-from bioclass.files import read_sealed, write_atomic
+from bioclass.files import write_atomic
 from bioclass.predict import MeanPredictor, Predictor, input_shape
 from bioclass.run import Run
 from bioclass.samples import Samples
@@ -169,7 +169,7 @@ def _metadata(
         "synthetic": run.card.synthetic,
         "network": run.recipe.network.name,
         "recipe": run.recipe.digest(),
-        "weights": [_weights(each) for each in runs],
+        "weights": [each.best_digest() for each in runs],
         "classes": run.classes,
         "titles": [each.title for each in run.card.classes],
         "channels": plan.channels,
@@ -184,10 +184,6 @@ def _metadata(
     values |= {} if temperature is None else {"temperature": temperature}
     values |= {} if int8 is None else {"int8": int8}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-
-
-def _weights(run: Run) -> str:
-    return str(read_sealed(run.path / "best" / "manifest.json")["files"]["weights"]["sha256"])
 
 
 def _temperature(run: Run) -> float | None:

@@ -70,6 +70,10 @@ class Run:
             )
         return checkpoint
 
+    def best_digest(self) -> str:
+        """Return the digest of the best weights, as their manifest has it."""
+        return str(read_sealed(self.path / "best" / "manifest.json")["files"]["weights"]["sha256"])
+
     @property
     def snapshot_count(self) -> int:
         """How many snapshots were kept: weights at the ends of the schedule's cycles."""
