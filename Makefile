@@ -1,6 +1,7 @@
 # make demo    set everything up, train LeNet on 1,797 real handwritten digits and evaluate it
 # make test    set everything up, then lint, format check, types and tests
-# make proofs  the longer proofs; with BIOCLASS_TEST_DATA=DIR also those on real data
+# make proofs  the longer proofs; with BIOCLASS_TEST_DATA=DIR also those on real data, with BIOCLASS_TEST_WEIGHTS=DIR
+#              those with real weights
 # make bench   speed beside PyTorch, in an environment of its own; make bench-scale: from 1,000 to 1,000,000 images;
 #              make bench-augment: augmentation beside albumentations and torchvision, and its cost in training;
 #              make bench-features: many heads on cached features beside one pass over the images

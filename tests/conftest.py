@@ -72,10 +72,19 @@ def refused(*args: object, **where: object) -> str:
 
 def real_folder(name: str) -> Path:
     """A folder of real data, below the one that the environment variable BIOCLASS_TEST_DATA names."""
-    named = os.environ.get("BIOCLASS_TEST_DATA")
+    return _named_folder("BIOCLASS_TEST_DATA", "real data", name)
+
+
+def real_weights() -> Path:
+    """The folder of real weights, NETWORK.params each, that BIOCLASS_TEST_WEIGHTS names."""
+    return _named_folder("BIOCLASS_TEST_WEIGHTS", "real weights")
+
+
+def _named_folder(variable: str, what: str, *below: str) -> Path:
+    named = os.environ.get(variable)
     if not named:
-        pytest.skip("BIOCLASS_TEST_DATA names no folder of real data")
-    place = Path(named) / name
+        pytest.skip(f"{variable} names no folder of {what}")
+    place = Path(named, *below)
     if not place.is_dir():
         pytest.skip(f"there is no {place}")
     return place.resolve()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import fit, pictures, real_folder, refused, run_cli, write_folder, write_recipe
+from conftest import fit, pictures, real_weights, refused, run_cli, write_folder, write_recipe
 from test_resume import WRAPPER, outcome
 
 from bioclass import preprocess, recipe
@@ -479,7 +479,7 @@ REAL = ["squeezenet1.1", "mobilenetv2_1.0"]
 def test_a_photograph_of_a_cat_is_an_egyptian_cat(name: str) -> None:
     from skimage import data
 
-    spec = recipe.Backbone(name=name, weights=str(real_folder("weights") / f"{name}.params"))
+    spec = recipe.Backbone(name=name, weights=str(real_weights() / f"{name}.params"))
     weights = load_weights(spec, None)
     # The photograph's middle, 300 x 300 pixels of 300 x 451.
     image = resized(np.ascontiguousarray(data.chelsea()[:, 75:375]), (224, 224), "stretch")
@@ -508,7 +508,7 @@ def gratings(each: int, side: int) -> np.ndarray:
 @pytest.mark.parametrize(("name", "lr"), [(REAL[0], 0.0005), (REAL[1], 0.002)])
 def test_a_few_images_are_soon_told_apart(name: str, lr: float, tmp_path: Path) -> None:
     write_folder(tmp_path / "pics", gratings(20, 96))
-    file = real_folder("weights") / f"{name}.params"
+    file = real_weights() / f"{name}.params"
     spec = f'name = "{name}"\nweights = "{file}"'
     path = write_recipe(tmp_path / "r.toml", "pics", "[preprocess]\nsize = [96, 96]\n", network=spec)
     run = fit(path, tmp_path / "run", "--set", f"fit.optimizer.lr={lr}", "--set", "fit.epochs=4")

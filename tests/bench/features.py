@@ -4,9 +4,9 @@ Ten heads, which differ in learning rate and dropout, on five folds by slide of 
 part of each evaluated: 50 run folders, in one process of one thread. The pass reads every image and computes its
 features. Time is that of the processor, since machines are shared.
 
-The data and the weights lie where BIOCLASS_TEST_DATA says; where they do not, nothing is measured. Run it with
-``make bench-features``. The script takes a network's name, by default mobilenetv2_1.0, which pools its features;
-squeezenet1.1 does not, so that its heads have 68 times as much to read.
+The data lie where BIOCLASS_TEST_DATA says, and the weights where BIOCLASS_TEST_WEIGHTS does; where they do not,
+nothing is measured. Run it with ``make bench-features``. The script takes a network's name, by default
+mobilenetv2_1.0, which pools its features; squeezenet1.1 does not, so that its heads have 68 times as much to read.
 """
 
 from __future__ import annotations
@@ -41,10 +41,13 @@ transfer = {{ name = "features", dropout = {head["dropout"]} }}
 
 
 def main(network: str) -> None:
-    place = Path(os.environ.get("BIOCLASS_TEST_DATA", "")).resolve()
-    root, weights = place / "data" / "herlev", place / "weights" / f"{network}.params"
-    if "BIOCLASS_TEST_DATA" not in os.environ or not root.is_dir() or not weights.is_file():
-        sys.exit(f"Not measured: BIOCLASS_TEST_DATA names no folder with data/herlev and weights/{network}.params.")
+    root = Path(os.environ.get("BIOCLASS_TEST_DATA", "nowhere"), "herlev").resolve()
+    weights = Path(os.environ.get("BIOCLASS_TEST_WEIGHTS", "nowhere"), f"{network}.params").resolve()
+    if not root.is_dir() or not weights.is_file():
+        sys.exit(
+            "Not measured: BIOCLASS_TEST_DATA must name a folder with herlev, and BIOCLASS_TEST_WEIGHTS one with "
+            f"{weights.name}."
+        )
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BIOCLASS_CACHE"] = f"{folder}/cache"
         measure(network, root, weights, Path(folder))
