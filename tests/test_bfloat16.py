@@ -10,16 +10,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import fit_folds, refused, run_cli
+from conftest import fit, fit_folds, refused, run_cli
 
 from bioclass import recipe
 from bioclass.backend import mx
 from bioclass.errors import DeviceError
 from bioclass.evaluate.bfloat16 import ROUNDS, compare_bfloat16
 from bioclass.networks import build
-from bioclass.networks.bfloat16 import INSTRUCTIONS, check_bfloat16, in_bfloat16
+from bioclass.networks.bfloat16 import INSTRUCTIONS, check_bfloat16, in_bfloat16, trained_in_bfloat16
 from bioclass.networks.blocks import processor_flags
+from bioclass.networks.parameters import parameters
 from bioclass.predict import Scorer, get_weights
+from bioclass.run import open_run
 
 has_it = pytest.mark.skipif(not INSTRUCTIONS & processor_flags(), reason="this processor has no bfloat16")
 FLAGS = "bioclass.networks.bfloat16.processor_flags"
@@ -144,3 +146,78 @@ def test_mistakes(tiny: SimpleNamespace, tmp_path: Path) -> None:
     assert "--bfloat16 is not for pooled folds" in refused("evaluate", folds, "--bfloat16")
     (tmp_path / "model.onnx").write_bytes(b"")
     assert "--bfloat16 is for a run folder" in refused("predict", tmp_path / "model.onnx", tiny.data, "--bfloat16")
+
+
+# ---- training
+
+
+@has_it
+@pytest.mark.parametrize(
+    ("network", "least"),
+    [
+        (recipe.LeNet(), 0.98),
+        (recipe.Network3(), 0.98),
+        (recipe.MLP(), 0.98),
+        (recipe.VGG(stages=((20,), (24, 24)), dropout=0.2), 0.98),
+        # Batch normalisation over few values carries every rounding on.
+        (recipe.Backbone(name="resnet18_v1"), 0.8),
+        (recipe.Backbone(name="mobilenetv2_0.25"), 0),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_gradients_are_those_of_float32_but_for_8_bits(network: recipe.Network, least: float) -> None:
+    shape = (3, 64, 64) if isinstance(network, recipe.Backbone) else (1, 28, 28)
+    mx.random.seed(3)
+    net = build(network, shape, 10)
+    net.initialize()
+    x = mx.nd.array(np.random.default_rng(0).uniform(0, 1, (8, *shape)).astype(np.float32))
+    labels = mx.nd.array(np.arange(8))
+    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    net(x)
+    trained = {name: each for name, each in parameters(net).items() if each.grad_req != "null"}
+    scores, gradients = [], []
+    for block in (net, trained_in_bfloat16(net)):
+        block.hybridize()
+        mx.random.seed(5)  # the same neurons are dropped
+        with mx.autograd.record():
+            found = block(x)
+            error = loss(found, labels)
+        error.backward()
+        scores.append(found.asnumpy())
+        gradients.append({name: each.grad().asnumpy() for name, each in trained.items()})
+    assert scores[1].dtype == np.float32
+    assert all(each.data().dtype == np.float32 for each in trained.values())
+    exact, low = (np.concatenate([each[name].ravel() for name in trained]) for each in gradients)
+    # Rounding makes ties, by which a pooling or a rectifier chooses another neuron: directions are compared.
+    assert least < cosine(low, exact) < 1
+    assert 0.9 < cosine(scores[1].ravel(), scores[0].ravel()) < 1
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a @ b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+@has_it
+def test_a_network_trains_in_bfloat16(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    """Its weights are others than those of float32, near them, and the same when it is trained again."""
+    low = ("--set", "fit.precision=bfloat16")
+    runs = [fit(tiny.recipe, tmp_path / name, *low) for name in ("a", "b")]
+    weights = [open_run(run).best().tensors["weights"] for run in (*runs, tiny.runs[0])]
+    for name, value in weights[0].items():
+        np.testing.assert_array_equal(value, weights[1][name])
+        assert value.dtype == np.float32
+        assert np.abs(value - weights[2][name]).max() < 0.05 * np.abs(weights[2][name]).max()
+    assert any((value != weights[2][name]).any() for name, value in weights[0].items())
+
+
+def test_training_is_refused_where_it_would_not_be_faster(
+    tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FLAGS, lambda: frozenset(("avx2",)))
+    said = refused("fit", tiny.recipe, "--run", tmp_path / "run", "--set", "fit.precision=bfloat16")
+    assert "no instructions for bfloat16" in said and "fit.precision" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_dropconnect_is_not_trained_in_bfloat16() -> None:
+    assert "'dropconnect' draws its masks" in refused("fit", "mnist-dropconnect", "--set", "fit.precision=bfloat16")

@@ -13,6 +13,7 @@ from bioclass.backend import mx
 from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
 from bioclass.fit.task import Rows, Task
+from bioclass.networks.bfloat16 import trained_in_bfloat16
 from bioclass.networks.parameters import parameters
 from bioclass.predict import Scorer
 
@@ -83,6 +84,8 @@ class Replica:
         bind(net, layout, self.weights, self.gradients, self.statistics, self.context, iteration)
         if layout.rates:
             keep_statistics(net, {name for name, rate in layout.rates.items() if iteration < rate.begin})
+        if fit.precision == "bfloat16":
+            net = trained_in_bfloat16(net)
         self._loss = WeightedLoss(net, fit.loss, self._task.recipe.augment.mix is not None)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 

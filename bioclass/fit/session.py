@@ -262,6 +262,12 @@ def _trainer(task: Any, devices: dict[str, Any]) -> Any:
 
     # Wrong class weights and steps are said here, before there is a run folder.
     _ = task.image_weights, task.augmenter
+    on = contexts(devices["device"])
+    if task.recipe.fit.precision == "bfloat16":
+        from bioclass.networks.bfloat16 import check_bfloat16
+
+        for context in on:
+            check_bfloat16(context)
     snapshots = task.recipe.fit.snapshots
     if (snapshots or 1) > task.stream.iterations:
         raise RecipeError(
@@ -270,4 +276,4 @@ def _trainer(task: Any, devices: dict[str, Any]) -> Any:
         )
     if devices["device"] == "cpu":
         return TeamTrainer(task, devices["workers"])
-    return ContextsTrainer(task, contexts(devices["device"]))
+    return ContextsTrainer(task, on)

@@ -136,6 +136,10 @@ class Fit(Strict):
     is N / (K N_c), or give a number for every class by name. ``sampling = "balanced"`` draws every class
     equally often.
 
+    With ``precision = "bfloat16"`` convolutions and matrix products of the training, and their gradients, are
+    computed with 8 bits of precision, on processors that have instructions for it; weights, sums and validation are
+    float32 (Micikevicius et al. 2018, without scaling the loss: a bfloat16 has the range of a float32).
+
     ``transfer`` says how a network that starts from network.weights goes on; without it every parameter is trained
     alike.
 
@@ -155,6 +159,7 @@ class Fit(Strict):
     snapshots: Positive | None = None
     class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
     sampling: Literal["shuffled", "balanced"] = "shuffled"
+    precision: Literal["float32", "bfloat16"] = "float32"
     transfer: Transfer | None = None
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bioclass.recipe.augment import Augment
 from bioclass.recipe.fit import Fit
-from bioclass.recipe.network import Backbone, LeNet, Network
+from bioclass.recipe.network import Backbone, DropConnect, LeNet, Network
 from bioclass.recipe.predict import Predict
 from bioclass.recipe.preprocess import Preprocess, Split
 from bioclass.recipe.transfer import Features
@@ -101,6 +101,15 @@ class Recipe(Strict):
             raise ValueError(
                 "fit.transfer.name = 'features' computes each image once, and augment.mix mixes them anew: leave "
                 "mix out, or take 'finetune'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _masks_are_float32(self) -> Recipe:
+        if self.fit.precision == "bfloat16" and isinstance(self.network, DropConnect):
+            raise ValueError(
+                f"{self.network.name!r} draws its masks in float32: leave fit.precision = 'bfloat16' out, or take "
+                "another network"
             )
         return self
 
