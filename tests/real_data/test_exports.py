@@ -23,6 +23,8 @@ SHORT = {
     "herlev-scratch": ["fit.iterations=40"],
     "rsmas-scratch": ["fit.iterations=40"],
     "mnist-lenet": ["fit.iterations=1000"],
+    "mnist-fast": [],
+    "mnist-vgg": ["fit.iterations=600"],
     "mnist-dropconnect": ["fit.epochs=1", "split.validation=0.9"],
 }
 """The trainings are cut short: the translation is the same, and what is not sure yet is harder to give alike."""
