@@ -58,6 +58,7 @@ HEAVY = {
     "pooch",
     "onnx",
     "onnxruntime",
+    "jinja2",
 }
 
 
