@@ -62,8 +62,7 @@ class WeightedStatistics:
         self._losses = self._sums(np.zeros(predictions.n, dtype=np.int64), 1, losses)
 
         confidence = probabilities[rows, predictions.predicted]
-        # Bin m is (m/15, (m+1)/15], as in Guo et al.; a confidence of zero joins the first.
-        bins = np.clip(np.ceil(confidence * N_BINS).astype(np.int64) - 1, 0, N_BINS - 1)
+        bins = confidence_bins(confidence)
         correct = predictions.predicted == predictions.labels
         self._gaps = self._sums(bins, N_BINS, correct - confidence)
 
@@ -76,6 +75,12 @@ class WeightedStatistics:
         """Return the (n_rows, U) matrix whose product with weights sums values (or ones) by row."""
         data = np.ones(len(rows)) if values is None else values
         return sparse.csr_matrix((data, (rows, self._units)), shape=(n_rows, self._n_units))
+
+
+def confidence_bins(confidence: FloatArray) -> IntArray:
+    """Return the bin (N,) of each confidence: bin m is (m/15, (m+1)/15], as in Guo et al.; zero joins the first."""
+    bins: IntArray = np.clip(np.ceil(confidence * N_BINS).astype(np.int64) - 1, 0, N_BINS - 1)
+    return bins
 
 
 def confusion_metrics(confusion: FloatArray) -> dict[str, FloatArray]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,6 +20,8 @@ from bioclass.errors import InputError
 from bioclass.files import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Pixels = npt.NDArray[np.uint8]
@@ -66,11 +68,11 @@ def check_target(path: Path) -> None:
 
 
 @contextmanager
-def sheet(width: float, height: float) -> Iterator[Sheet]:
+def sheet(width: float, height: float, more: Mapping[str, Any] | None = None) -> Iterator[Sheet]:
     """Give an empty figure of ``width`` x ``height`` inches, to be drawn and saved within the block.
 
-    In the block matplotlib has its own defaults, whatever a user's settings file says, so that a figure is the same
-    everywhere.
+    In the block matplotlib has its own defaults and the settings ``more``, whatever a user's settings file says, so
+    that a figure is the same everywhere.
     """
     from matplotlib.figure import Figure
     from matplotlib.style import context
@@ -85,7 +87,7 @@ def sheet(width: float, height: float) -> Iterator[Sheet]:
         # Each picture stays one of its own in an SVG, to be moved or replaced.
         "image.composite_image": False,
     }
-    with context(["default", style]):
+    with context(["default", {**style, **(more or {})}]):
         yield Sheet(Figure(figsize=(round(width * DPI) / DPI, height), dpi=DPI, facecolor="white"), height)
 
 
@@ -138,7 +140,10 @@ class Sheet:
         ink: Literal["text", "note"] = "text",
         upright: bool = False,
     ) -> None:
-        """Write lines of text from ``y`` down; ``upright`` ones go from ``x`` to the right, centred at ``y``."""
+        """Write lines of text from ``y`` down; ``upright`` ones go from ``x`` to the right, around ``y``.
+
+        "left" is where the text begins: ``upright`` it goes up from ``y``.
+        """
         for number, line in enumerate(text.split("\n")):
             baseline = (number * LINE + ASCENT) * size
             self._figure.text(
@@ -148,7 +153,7 @@ class Sheet:
                 transform=self._figure.dpi_scale_trans,
                 size=size,
                 color=_INK[ink],
-                ha="center" if upright else across,
+                ha=across,
                 va="baseline",
                 rotation=90 if upright else 0,
                 rotation_mode="anchor",
@@ -165,17 +170,35 @@ class Sheet:
         line = Line2D([left, right], [height, height], transform=inches, color=_INK["text"], linewidth=0.5)
         self._figure.add_artist(line)
 
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Return axes that fill a box; their ticks and labels stand around it."""
+        wide, high = self._figure.get_size_inches()
+        return self._figure.add_axes(
+            (left / wide, 1 - (top + height) / high, width / wide, height / high),
+        )
+
+    def legend(
+        self, lines: Sequence[Artist], names: Sequence[str], left: float, top: float, *, columns: int, **style: Any
+    ) -> None:
+        """Write what lines are called, beside a piece of each, in columns from a corner to the right and down."""
+        wide, high = self._figure.get_size_inches()
+        place = (left / wide, 1 - top / high)
+        self._figure.legend(lines, names, loc="upper left", bbox_to_anchor=place, ncols=columns, **style)
+
     def save(self, path: Path, caption: str) -> None:
         """Write the figure as PNG or SVG, by the suffix; the same figure gives the same bytes.
 
         The caption is in the file's description.
         """
-        kind = path.suffix.lower().lstrip(".")
+        write_atomic(path, self.rendered(path.suffix.lower().lstrip("."), caption))
+
+    def rendered(self, kind: str, caption: str) -> bytes:
+        """Return the bytes of a file of the figure, a "png" or an "svg"."""
         described: dict[str, Any] = {"Description": plain(caption)}
         described |= {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         buffer = io.BytesIO()
         self._figure.savefig(buffer, format=kind, dpi=DPI, metadata=described)
-        write_atomic(path, buffer.getvalue())
+        return buffer.getvalue()
 
 
 @lru_cache(maxsize=4096)
