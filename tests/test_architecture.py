@@ -36,13 +36,14 @@ FLOORS = (
     ("check", "features"),
     ("evaluate", "fit"),
     ("export", "report", "study"),
+    ("explain",),
     ("cli",),
     ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # The only rooms that are built on MXNet; two more ask it something if it is there, inside a function.
-MXNET = {"backend", "networks", "predict", "features", "fit", "export"}
+MXNET = {"backend", "networks", "predict", "features", "fit", "export", "explain"}
 MXNET_WHEN_ASKED = {"devices", "environment"}
 HEAVY = {
     "mxnet",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from bioclass.backend import mx
@@ -21,11 +21,16 @@ class LayerRow(NamedTuple):
     receptive_field: tuple[int, int] | None  # (height, width) in input pixels; None: all, or it cannot be told
 
 
-class _Field(NamedTuple):
-    """Receptive field and distance between neighbours, both (height, width) in input pixels."""
+class Field(NamedTuple):
+    """What the units of a layer see: (height, width) each, in input pixels.
+
+    ``side`` is that of the receptive field, ``jump`` the distance between neighbours, and ``first`` the place of
+    the centre of the first one's, where 0 is that of the first pixel.
+    """
 
     side: tuple[int, int]
     jump: tuple[int, int]
+    first: tuple[float, float]
 
 
 def describe(net: mx.gluon.HybridBlock, input_shape: tuple[int, int, int]) -> list[LayerRow]:
@@ -41,7 +46,7 @@ def describe(net: mx.gluon.HybridBlock, input_shape: tuple[int, int, int]) -> li
     names = [*outputs.list_arguments(), *outputs.list_auxiliary_states()]
     sizes = {name: _product(shape) for name, shape in zip(names, [*arguments, *auxiliary], strict=True)}
     graph = json.loads(outputs.tojson())
-    fields = _fields(graph["nodes"])
+    fields = fields_of(graph["nodes"])
     rows = []
     for (path, block, _), shape, head in zip(calls, shapes, graph["heads"], strict=True):
         field = fields[head[0]]
@@ -126,15 +131,23 @@ def _sides(sides: Shape) -> str:
     return str(sides[0]) if len(set(sides)) == 1 else "x".join(str(side) for side in sides)
 
 
-def _fields(nodes: list[dict[str, Any]]) -> list[_Field | None]:
-    """Receptive field of every node of a graph; None where it is the whole image or cannot be told."""
-    fields: list[_Field | None] = []
-    for node in nodes:
-        inputs = [fields[source[0]] for source in node["inputs"] if not _is_parameter(nodes[source[0]])]
+def fields_of(nodes: list[dict[str, Any]], shapes: Sequence[Shape] | None = None) -> list[Field | None]:
+    """Return the receptive field of every node of a graph; None where it is the whole image or cannot be told.
+
+    With the ``shapes`` of the nodes, (..., H, W), a field is also taken from the largest of the inputs of the same
+    size: what weighs a whole channel, as squeeze-and-excitation does, is then left aside.
+    """
+    fields: list[Field | None] = []
+    for number, node in enumerate(nodes):
+        sources = [source[0] for source in node["inputs"] if not _is_parameter(nodes[source[0]])]
         if node["op"] == "null":
-            fields.append(_Field((1, 1), (1, 1)))
-        else:
-            fields.append(_RULES.get(node["op"], _unknown)(node.get("attrs", {}), inputs))
+            fields.append(Field((1, 1), (1, 1), (0.0, 0.0)))
+            continue
+        field = _RULES.get(node["op"], _unknown)(node.get("attrs", {}), [fields[source] for source in sources])
+        if field is None and shapes is not None and len(shapes[number]) >= 3:
+            alike = [fields[source] for source in sources if shapes[source][-2:] == shapes[number][-2:]]
+            field = max((each for each in alike if each is not None), default=None)
+        fields.append(field)
     return fields
 
 
@@ -142,34 +155,39 @@ def _is_parameter(node: dict[str, Any]) -> bool:
     return bool(node["op"] == "null" and node["name"] != "data")
 
 
-def _window(attrs: dict[str, str], inputs: list[_Field | None]) -> _Field | None:
+def _window(attrs: dict[str, str], inputs: list[Field | None]) -> Field | None:
     """Convolution and pooling: the field grows by (kernel - 1) steps of the distance between neighbours."""
     kernel = _pair(attrs.get("kernel", "()"), 1)
     if inputs[0] is None or kernel is None or attrs.get("global_pool") in ("True", "1"):
         return None
     stride = _pair(attrs.get("stride", "()"), 1)
     dilation = _pair(attrs.get("dilate", "()"), 1)
-    if stride is None or dilation is None:
+    padding = _pair(attrs.get("pad", "()"), 0)
+    if stride is None or dilation is None or padding is None:
         return None
-    (height, width), (down, across) = inputs[0]
-    side = (height + (kernel[0] - 1) * dilation[0] * down, width + (kernel[1] - 1) * dilation[1] * across)
-    return _Field(side, (down * stride[0], across * stride[1]))
+    (height, width), (down, across), (top, left) = inputs[0]
+    reach = ((kernel[0] - 1) * dilation[0], (kernel[1] - 1) * dilation[1])
+    return Field(
+        (height + reach[0] * down, width + reach[1] * across),
+        (down * stride[0], across * stride[1]),
+        (top + (reach[0] / 2 - padding[0]) * down, left + (reach[1] / 2 - padding[1]) * across),
+    )
 
 
-def _same(_: dict[str, str], inputs: list[_Field | None]) -> _Field | None:
+def _same(_: dict[str, str], inputs: list[Field | None]) -> Field | None:
     """Elementwise operations and joins: the largest field, where all inputs have one grid."""
     known = [field for field in inputs if field is not None]
     if not known or len(known) < len(inputs) or len({field.jump for field in known}) > 1:
         return None
     sides = [field.side for field in known]
-    return _Field((max(side[0] for side in sides), max(side[1] for side in sides)), known[0].jump)
+    return Field((max(side[0] for side in sides), max(side[1] for side in sides)), known[0].jump, known[0].first)
 
 
-def _unknown(_: dict[str, str], __: list[_Field | None]) -> None:
+def _unknown(_: dict[str, str], __: list[Field | None]) -> None:
     return None
 
 
-_RULES: dict[str, Callable[[dict[str, str], list[_Field | None]], _Field | None]] = {
+_RULES: dict[str, Callable[[dict[str, str], list[Field | None]], Field | None]] = {
     **dict.fromkeys(("Convolution", "Pooling"), _window),
     **dict.fromkeys(("Activation", "LeakyReLU", "relu", "sigmoid", "tanh", "clip"), _same),
     **dict.fromkeys(("BatchNorm", "Dropout", "Pad", "LRN", "_copy"), _same),
