@@ -17,6 +17,9 @@ import pytest
 
 from bioclass.cli import main
 
+# The fixtures of a real browser.
+pytest_plugins = ("browser",)
+
 
 class Result(NamedTuple):
     """What a command left behind."""
