@@ -24,6 +24,7 @@ FLOORS = (
         "geometry",
         "metrics",
         "samples",
+        "seeds",
         "significance",
         "storage",
         "validation",

@@ -15,7 +15,7 @@ from bioclass.study.compare import compare_table
 from bioclass.study.ensembles import compare_ensembles
 from bioclass.study.pool import Pool, Predictions, Result
 from bioclass.study.report import sheets
-from bioclass.study.statistics import wilson
+from bioclass.seeds import wilson
 
 STUDY = """
 title = "Sets"

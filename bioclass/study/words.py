@@ -12,7 +12,7 @@ from bioclass.study.compare import Finding, Scores
 from bioclass.study.model import Figure
 from bioclass.study.pool import Result
 from bioclass.study.sheet import Text
-from bioclass.study.statistics import Spread
+from bioclass.seeds import Spread
 
 MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 OUTSIDE, DOUBT = "≠", "†"

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy import stats
 
 LEVEL = 0.95
-Correct = npt.NDArray[np.bool_]
+Correct = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 Groups = npt.NDArray[np.str_] | None
 
 
@@ -47,10 +47,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """A row minus its baseline: of accuracy, with the two-sided p-value of no difference."""
+    """A row minus its baseline: of accuracy, with the two-sided p-value of no difference, and its 95 % limits.
+
+    The limits are None where there is no spread to see.
+    """
 
     value: float
     p: float
+    low: float | None
+    high: float | None
 
 
 def pool(rows: Sequence[Correct], units: int | None = None) -> Spread:
@@ -99,16 +104,18 @@ def difference(row: Correct, baseline: Correct, spread: Spread, groups: Groups =
     """Test a row (k, N) against its baseline (m, N) on the same images.
 
     d_i is the difference at image i of the means over the seeds; its mean, over the root of
-    var(d) / n + a (1 / k + 1 / m), is compared with Student's t.
+    var(d) / n + a (1 / k + 1 / m), is compared with Student's t. With groups and one seed it is Obuchowski's test
+    (1998, On the comparison of correlated proportions for clustered data, Statistics in Medicine 17:1495-1507).
     """
     d = row.mean(axis=0) - baseline.mean(axis=0)
     value = float(d.mean())
     seeds = 1 / len(row) + 1 / len(baseline)
     variance = _variance_of_mean(d, groups) + spread.seeds(row.shape[1]) * seeds
     if variance == 0:
-        return Difference(value, 1.0 if value == 0 else 0.0)
-    freedom = _freedom(variance, spread, seeds)
-    return Difference(value, float(2 * stats.t.sf(abs(value) / np.sqrt(variance), freedom)))
+        return Difference(value, 1.0 if value == 0 else 0.0, None, None)
+    p = 2 * stats.t.sf(abs(value) / np.sqrt(variance), _freedom(variance, spread, seeds))
+    half = _quantile(variance, spread, seeds) * float(np.sqrt(variance))
+    return Difference(value, float(p), max(-1.0, value - half), min(1.0, value + half))
 
 
 def wilson(share: float, size: float, quantile: float | None = None) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from bioclass.metrics.intervals import wilson_limits
-from bioclass.study.statistics import Spread, difference, interval, pool, wilson
+from bioclass.seeds import Spread, difference, interval, pool, wilson
 
 
 def row(*seeds):
@@ -93,6 +93,19 @@ def test_images_of_one_group_are_not_independent():
     assert tight == pytest.approx(wilson_limits(150, 200))
     other = ~answers
     assert difference(answers, other, spread, patients).p > difference(answers, other, spread).p
+
+
+def test_the_limits_of_a_difference_hold_zero_where_its_p_is_above_five_percent():
+    rng = np.random.default_rng(5)
+    base = rng.random((2, 400)) < 0.8
+    for shift in (0.0, 0.02, 0.05, 0.1):
+        ours = base | (rng.random(base.shape) < shift)
+        found = difference(ours, base, Spread(0.004, 0.0, 6))
+        if found.low is None:
+            assert found.value == 0
+        else:
+            assert found.low < found.value < found.high
+            assert (found.low > 0) == (found.p < 0.05)
 
 
 def test_the_difference_by_hand():
