@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,6 +44,11 @@ def say(text: str) -> None:
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def as_figures(captions: Mapping[Path, str]) -> list[dict[str, str]]:
+    """Return figures as JSON has them, from the caption of each file."""
+    return [{"file": str(file), "caption": caption} for file, caption in captions.items()]
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def show(name: Name, root: Root = None, path: Paths = None, as_json: Json = Fals
 
 
 @app.command()
-def get(name: Name, root: Root = None, path: Paths = None) -> None:
+def get(name: Name, root: Root = None, path: Paths = None, as_json: Json = False) -> None:
     """Download those of a dataset's files that are missing, and verify their content."""
     from bioclass.dataset import data_home, download
     from bioclass.shelf import Shelf
@@ -84,6 +84,9 @@ def get(name: Name, root: Root = None, path: Paths = None) -> None:
     card = Shelf.of(path or ()).card(name)
     place = root or data_home() / card.name
     done = download(card, place)
+    if as_json:
+        print_json({"dataset": card.name, "root": str(place), "downloaded": [str(file) for file in done]})
+        return
     print(f"{card.name}: {len(done)} file(s) downloaded, all are in {place}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bioclass.cli.common import OneDevice, Paths, Root, say
+from bioclass.cli.common import Json, OneDevice, Paths, Root, as_figures, print_json, say
 
 app = typer.Typer(
     help="Figures of images, as PNG or SVG: what a recipe makes of them, which ones runs get wrong.",
@@ -35,6 +35,7 @@ def variants(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe.")
     ] = None,
     path: Paths = None,
+    as_json: Json = False,
 ) -> None:
     """Draw training images beside what the recipe's steps make of them.
 
@@ -52,6 +53,9 @@ def variants(
     file = shelf.recipe(recipe)
     loaded = load_recipe(file, settings or ())
     caption = figure_of_recipe(loaded, file.parent, shelf, wanted, out, root=root, say=say)
+    if as_json:
+        print_json({"figures": as_figures({out: caption})})
+        return
     print(f"{out}\n{caption}")
 
 
@@ -74,6 +78,7 @@ def errors(
     root: Root = None,
     device: OneDevice = "auto",
     path: Paths = None,
+    as_json: Json = False,
 ) -> None:
     """Draw every test image that an ensemble gets wrong, with its true class and the answers.
 
@@ -97,7 +102,12 @@ def errors(
         device=device,
         say=say,
     )
-    for file in drawn.files:
+    if as_json:
+        figures = as_figures(dict.fromkeys(drawn.pages, drawn.caption))
+        table = None if drawn.table is None else str(drawn.table)
+        print_json({"images": drawn.count, "caption": drawn.caption, "figures": figures, "table": table})
+        return
+    for file in filter(None, (*drawn.pages, drawn.table)):
         print(file)
     print(drawn.caption if drawn.count else f"{drawn.caption} There is nothing to draw, and nothing was written.")
 
@@ -110,6 +120,7 @@ def tiles(
     out: Annotated[
         Path, typer.Option("--out", help="The file, PNG or SVG by its suffix; of several images they are numbered.")
     ] = Path("tiles.png"),
+    as_json: Json = False,
 ) -> None:
     """Draw a map of the classes of each image that was predicted by tiles.
 
@@ -119,5 +130,9 @@ def tiles(
     from bioclass.report.tiles import draw_tiles
 
     check_target(out)
-    for file in draw_tiles(table, out):
+    captions = draw_tiles(table, out)
+    if as_json:
+        print_json({"figures": as_figures(captions)})
+        return
+    for file in captions:
         print(file)

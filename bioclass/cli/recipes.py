@@ -40,12 +40,22 @@ def show(
     name: Name,
     resolved: Annotated[bool, typer.Option("--resolved", help="Write out every default.")] = False,
     path: Paths = None,
+    as_json: Json = False,
 ) -> None:
     """Print a recipe."""
+    from bioclass.errors import RecipeError
     from bioclass.recipe import load_recipe
     from bioclass.shelf import Shelf
+    from bioclass.validation import read_toml
 
     file = Shelf.of(path or ()).recipe(name)
+    if as_json:
+        print_json(
+            load_recipe(file).model_dump(mode="json", exclude_none=True)
+            if resolved
+            else read_toml(file, RecipeError)
+        )
+        return
     print(load_recipe(file).to_toml() if resolved else file.read_text(encoding="utf-8"), end="")
 
 
@@ -54,6 +64,7 @@ def copy(
     name: Name,
     to: Annotated[Path, typer.Argument(metavar="TO", help="The new file; it must not exist.")],
     path: Paths = None,
+    as_json: Json = False,
 ) -> None:
     """Copy a recipe to a file of your own, to change it there."""
     from bioclass.errors import InputError
@@ -66,6 +77,9 @@ def copy(
     if not to.parent.is_dir():
         raise InputError(f"There is no folder {to.parent} for {to.name}.")
     write_atomic(to, file.read_bytes())
+    if as_json:
+        print_json({"recipe": str(to), "copy_of": str(file)})
+        return
     print(f"Copied to {to}. Train it with: bioclass fit {to}")
 
 

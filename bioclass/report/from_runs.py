@@ -32,11 +32,12 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of errors: what it says, how many images it shows, and its files; none where there is no image."""
+    """A figure of errors: what it says, how many images it shows, its pages, and the table; none without images."""
 
     caption: str
     count: int
-    files: tuple[Path, ...]
+    pages: tuple[Path, ...] = ()
+    table: Path | None = None
 
 
 def parse_ensemble(text: str) -> Ensemble:
@@ -115,14 +116,14 @@ def _drawn(
     rows = misclassified(labels, votes, both=both)
     caption = sentence(rows, labels, votes, images, both=both)
     if len(rows) == 0:
-        return Drawn(caption, 0, ())
+        return Drawn(caption, 0)
     wrong = where[rows]
     titles = [item.title or item.name for item in run.card.classes]
     texts = captions(rows, labels, votes, titles, both=both)
-    caption, files = draw_samples(run, samples, wrong, texts, caption, out)
+    caption, pages = draw_samples(run, samples, wrong, texts, caption, out)
     table = out.with_suffix(".csv")
     write_atomic(table, table_csv(rows, labels, samples.ids[where], votes, run.classes))
-    return Drawn(caption, len(rows), (*files, table))
+    return Drawn(caption, len(rows), tuple(pages), table)
 
 
 def _checked(ensembles: Sequence[Ensemble], vote: str, both: bool, part: str) -> Method:

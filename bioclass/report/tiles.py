@@ -39,20 +39,19 @@ class Tiles(NamedTuple):
     classes: tuple[str, ...]
 
 
-def draw_tiles(table: Path, out: Path) -> list[Path]:
-    """Draw a map for every image of a table, and return the files; of several they are numbered: map-1.png.
+def draw_tiles(table: Path, out: Path) -> dict[Path, str]:
+    """Draw a map for every image of a table, and return what each file says; several are numbered: map-1.png.
 
     Raises:
         InputError: the table is not one that ``bioclass predict --tiles`` wrote.
     """
     images = list(_read(table))
     digits = len(str(len(images)))
-    files = []
+    captions = {}
     for number, tiles in enumerate(images, start=1):
         file = out if len(images) == 1 else out.with_name(f"{out.stem}-{number:0{digits}}{out.suffix}")
-        _draw(tiles, file)
-        files.append(file)
-    return files
+        captions[file] = _draw(tiles, file)
+    return captions
 
 
 def class_map(tiles: Tiles) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
@@ -82,7 +81,7 @@ def colours(classes: int) -> Pixels:
     return result
 
 
-def _draw(tiles: Tiles, file: Path) -> None:
+def _draw(tiles: Tiles, file: Path) -> str:
     best, probability = class_map(tiles)
     ink = colours(len(tiles.classes)).astype(np.float64)
     pixels = np.rint(255 - (255 - ink[best]) * probability[..., None]).astype(np.uint8)
@@ -106,6 +105,7 @@ def _draw(tiles: Tiles, file: Path) -> None:
             page.text(text, left + _KEY + _MARGIN / 2, top, _TEXT, across="left")
         page.text(below, _MARGIN, middle + 2 * _MARGIN, _NOTE, across="left", ink="note")
         page.save(file, note)
+    return note
 
 
 def _read(table: Path) -> Iterator[Tiles]:
