@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -452,6 +454,8 @@ for verb in {verbs!r}:
             raise
 """
     lines = _on_a_terminal([sys.executable, "-c", code], 80, tiny.home).splitlines()
+    assert any(line.startswith("\x1b[1m") for line in lines)  # the heads of columns are bold
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines]
     paths = [line for line in lines if "/" in line and " " not in line.strip()]
     assert not [
         line for line in lines if len(line) > 80 and line not in paths and not line.startswith(("Files:", "Eval"))
@@ -467,7 +471,8 @@ def _on_a_terminal(command: list[str], columns: int, cwd: Path) -> str:
 
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
+    env["TERM"] = "xterm"
     child = subprocess.Popen(command, stdout=follower, stderr=subprocess.PIPE, cwd=cwd, env=env)
     os.close(follower)
     out = b""
@@ -506,16 +511,38 @@ def test_a_table_folds_only_where_it_must() -> None:
     ]
     assert table(columns, rows, ["left", "right"], 40) == whole
     assert table(columns, rows, ["left", "right"], 39).splitlines() == [
-        "class                     recall",
-        "                               %",
+        "                          recall",
+        "class                          %",
         "a name of some length      97.30",
         "                       86.2-99.5",
         "細胞                           -",
     ]
     assert table(columns, rows, ["left", "right"], 23).splitlines()[2:4] == [
-        "a name of        97.30",
-        "some length  86.2-99.5",
+        "a name of         97.30",
+        "some length   86.2-99.5",
     ]
+
+
+def test_a_table_for_which_nothing_is_narrow_enough_becomes_a_list() -> None:
+    rows = [["a name of some length", Two("97.30", "86.2-99.5", "{} ({})"), ""], ["細胞", Two("-", ""), "3"]]
+    assert table(["class", Two("recall", "%"), "images"], rows, ["left", "right", "right"], 28).splitlines() == [
+        "class: a name of some length",
+        "  recall %: 97.30",
+        "(86.2-99.5)",
+        "class: 細胞",
+        "  recall %: -",
+        "  images: 3",
+    ]
+
+
+def test_nothing_in_a_table_is_cut_off() -> None:
+    """Neither a word that is longer than its column, nor a figure; and no sign in it means anything."""
+    path = "runs/studies/henry-rotated-14,seed=3.[bold]:smile:"
+    wanted = Counter(path + "1,234,567")
+    for width in range(14, 70):
+        text = table(["run", "images"], [[path, "1,234,567"]], ["left", "right"], width)
+        assert max(map(len, text.splitlines())) <= width
+        assert wanted <= Counter(text)
 
 
 def test_class_names_are_never_taken_for_markup(tmp_path: Path) -> None:

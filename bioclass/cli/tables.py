@@ -1,16 +1,17 @@
-"""Tables of text that fit a terminal, and are whole in a pipe."""
+"""Tables and paragraphs that fit a terminal, and are whole in a pipe."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
-import unicodedata
 from collections.abc import Sequence
-from itertools import zip_longest
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-GAP = "  "
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GAP = 2
+"""Spaces between columns."""
 NARROWEST = 12
 """Letters in a line to which a column is folded at most."""
 
@@ -22,6 +23,14 @@ class Two(NamedTuple):
     lower: str
     beside: str = "{} {}"
 
+    def in_one_line(self) -> str:
+        """Return the halves side by side."""
+        return self.beside.format(self.upper, self.lower) if self.lower else self.upper
+
+    def in_two_lines(self) -> str:
+        """Return one half above the other."""
+        return "\n".join(half for half in (self.upper, self.lower) if half)
+
 
 Cell: TypeAlias = str | Two
 Align = Literal["left", "right"]
@@ -32,24 +41,17 @@ def table(
 ) -> str:
     """Return a table as text; ``width`` is that of the terminal, None where nothing limits it.
 
-    Where it does not fit, halves go one above the other, and then columns aligned to the left are folded.
+    Where it does not fit, halves go one above the other, then columns aligned to the left are folded. Where that is
+    not enough either, each row becomes a list with a line for every column.
     """
-    cells = [list(columns), *(list(row) for row in rows)]
-    flat = [[[_beside(cell)] for cell in row] for row in cells]
-    if width is not None and _needed(flat) > width:
-        flat = [[_halves(cell) for cell in row] for row in cells]
-        for column in sorted(range(len(columns)), key=lambda column: -_widths(flat)[column]):
-            wanted = max(NARROWEST, _widths(flat)[column] - (_needed(flat) - width))
-            if align[column] == "left" and wanted < _widths(flat)[column]:
-                for row in flat:
-                    row[column] = _folded(row[column], wanted)
-    widths = _widths(flat)
-    out = []
-    for row in flat:
-        for texts in zip_longest(*row, fillvalue=""):
-            padded = [_padded(*each) for each in zip(texts, widths, align, strict=True)]
-            out.append(GAP.join(padded).rstrip())
-    return "\n".join(out)
+    cells = [columns, *rows]
+    lines = [[cell if isinstance(cell, str) else cell.in_one_line() for cell in row] for row in cells]
+    if width is None or _needed(widths := _widths(lines)) <= width:
+        return _drawn(lines, align, None)
+    halves = [[cell if isinstance(cell, str) else cell.in_two_lines() for cell in row] for row in cells]
+    widths = _widths(halves)
+    least = [min(wide, NARROWEST) if side == "left" else wide for wide, side in zip(widths, align, strict=True)]
+    return _drawn(halves, align, width) if _needed(least) <= width else _listed(lines, width)
 
 
 def print_table(
@@ -64,7 +66,7 @@ def print_table(
 def print_text(text: str) -> None:
     """Print a paragraph on stdout, in lines that fit a terminal."""
     width = _terminal_width()
-    print(text if width is None else textwrap.fill(text, width))
+    print(text if width is None else _folded(text, width))
 
 
 def _terminal_width() -> int | None:
@@ -75,39 +77,51 @@ def _first_left(columns: int) -> list[Align]:
     return ["left" if number == 0 else "right" for number in range(columns)]
 
 
-def _beside(cell: Cell) -> str:
-    if isinstance(cell, str):
-        return cell
-    return cell.beside.format(cell.upper, cell.lower) if cell.lower else cell.upper
+def _console(width: int) -> Console:
+    """A console that takes a name for a name: nothing in it is markup, an emoji, or something to colour."""
+    from rich.console import Console
+
+    return Console(width=width, markup=False, emoji=False, highlight=False)
 
 
-def _halves(cell: Cell) -> list[str]:
-    return [cell] if isinstance(cell, str) else [half for half in (cell.upper, cell.lower) if half]
+def _drawn(lines: Sequence[Sequence[str]], align: Sequence[Align], width: int | None) -> str:
+    """Rows, the first of them the heads of the columns, without rules, which say nothing to a screen reader."""
+    from rich.table import Table
+
+    drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for head, side in zip(lines[0], align, strict=True):
+        drawn.add_column(head, justify=side, no_wrap=side == "right", overflow="fold")
+    for row in lines[1:]:
+        drawn.add_row(*row)
+    console = _console(_needed(_widths(lines)) if width is None else width)
+    with console.capture() as captured:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def _folded(lines: list[str], width: int) -> list[str]:
-    return [part for line in lines for part in textwrap.wrap(line, width, break_on_hyphens=False) or [""]]
-
-
-def _widths(rows: list[list[list[str]]]) -> list[int]:
-    return [
-        max((_cells(line) for lines in column for line in lines), default=0) for column in zip(*rows, strict=True)
-    ]
-
-
-def _needed(rows: list[list[list[str]]]) -> int:
-    widths = _widths(rows)
-    return sum(widths) + len(GAP) * (len(widths) - 1)
-
-
-def _cells(text: str) -> int:
-    """The columns of a terminal that a text takes: two for a wide character, none for a combining one."""
-    return sum(
-        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
-        for letter in text
+def _listed(lines: Sequence[Sequence[str]], width: int) -> str:
+    """Each row as its first cell, and below it a line for every other one."""
+    heads = [f"{head}: " if head else "" for head in lines[0]]
+    return "\n".join(
+        _folded(f"{'  ' * (number > 0)}{head}{cell}", width)
+        for row in lines[1:]
+        for number, (head, cell) in enumerate(zip(heads, row, strict=True))
+        if cell
     )
 
 
-def _padded(text: str, width: int, align: Align) -> str:
-    space = " " * (width - _cells(text))
-    return text + space if align == "left" else space + text
+def _folded(text: str, width: int) -> str:
+    from rich.text import Text
+
+    return "\n".join(line.plain.rstrip() for line in Text(text).wrap(_console(width), width))
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    from rich.cells import cell_len
+
+    columns = zip(*lines, strict=True)
+    return [max(cell_len(line) for cell in column for line in cell.split("\n")) for column in columns]
+
+
+def _needed(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
