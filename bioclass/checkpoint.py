@@ -67,6 +67,20 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors | Packed], state
             path.unlink()
 
 
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """Return the state of the checkpoint in ``folder`` without reading its arrays; None where there is none.
+
+    Raises:
+        RunError: the manifest is damaged or not a checkpoint's.
+    """
+    if not (folder / MANIFEST).exists():
+        return None
+    state = read_sealed(folder / MANIFEST).get("state")
+    if not isinstance(state, dict):
+        raise RunError(f"{folder} is not a checkpoint of bioclass: its {MANIFEST} holds no state.")
+    return state
+
+
 def load_checkpoint(folder: Path) -> Checkpoint | None:
     """Read the checkpoint in ``folder``, or None where none was ever finished.
 

@@ -55,8 +55,9 @@ def test_figures_are_listed_with_their_captions(tiny: SimpleNamespace, tmp_path:
     assert figure["file"] == "v.svg" and "pics: training images" in figure["caption"]
     assert (tmp_path / "v.svg").is_file()
     found = document("draw", "errors", "--ensemble", f"Net={tiny.run}", "--out", "e.svg", cwd=tmp_path)
-    assert found["images"] == len(found["figures"]) == 0 and found["table"] is None
-    assert "pics" in found["caption"]
+    assert [figure["file"] for figure in found["figures"]] == ["e.svg"] and found["table"] == "e.csv"
+    assert found["images"] == len((tmp_path / "e.csv").read_text().splitlines()) - 1
+    assert found["figures"][0]["caption"] == found["caption"]
 
 
 def test_recipes(tmp_path: Path) -> None:
