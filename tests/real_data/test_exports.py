@@ -19,7 +19,12 @@ HOME = {"mnist": "mnist", "herlev": "herlev", "herlev-2": "herlev", "rsmas": "rs
 
 SHORT = {
     "digits-lenet": ["fit.epochs=2", "fit.schedule.warmup=0"],
-    "herlev-finetune": ["fit.iterations=40", "fit.transfer.unfreeze=[0, 0.5]", "network.weights={weights}"],
+    "herlev-finetune": [
+        "fit.iterations=40",
+        "fit.batch_size=8",
+        "fit.transfer.unfreeze=[0, 0.5]",
+        "network.weights={weights}",
+    ],
     "herlev-scratch": ["fit.iterations=40"],
     "rsmas-scratch": ["fit.iterations=40"],
     "mnist-lenet": ["fit.iterations=1000"],
