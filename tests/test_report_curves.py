@@ -22,7 +22,7 @@ from bioclass.report.curves import (
 from bioclass.report.curves.calibration import confidence_table
 from bioclass.report.curves.inks import INKS, MOST, SERIES, look
 from bioclass.report.curves.learning import selected
-from bioclass.report.curves.ranking import Curve, _roc_at, precision_recall_points, roc_points
+from bioclass.report.curves.ranking import Curve, roc_at, precision_recall_points, roc_points
 
 
 def answers(classes=4, n=240, seed=3):
@@ -248,7 +248,7 @@ def test_the_mean_curve_has_the_mean_area():
     labels, probabilities = answers(3)
     metrics = evaluate(labels, probabilities, "abc", resamples=10)
     curves = [Curve(name, *roc_points(probabilities[:, k], labels == k), None) for k, name in enumerate("abc")]
-    mean = np.mean([_roc_at(curve) for curve in curves], axis=0)
+    mean = np.mean([roc_at(curve) for curve in curves], axis=0)
     area = np.mean([metrics.per_class[name]["auc"].value for name in "abc"])
     assert np.mean((mean[1:] + mean[:-1]) / 2) == pytest.approx(area, abs=2e-3)
     assert f"the mean area under the curve is {area:.3f}" in roc_curves(labels, probabilities, metrics).alt

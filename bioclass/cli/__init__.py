@@ -21,6 +21,7 @@ from bioclass.cli import (
     network,
     predict,
     recipes,
+    report,
     runs,
     study,
 )
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.command("fit")(fit.fit)
 app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
 app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)

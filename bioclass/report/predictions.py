@@ -64,14 +64,20 @@ def read_probabilities(run: Run, part: str) -> FloatArray | None:
     None where there is no table, or it is not of this part of this run.
     """
     rows = run.split.parts == part
+    return read_table(predictions_file(run, part), run.classes, run.split.ids[rows], run.split.labels[rows])
+
+
+def read_table(
+    file: Path, classes: tuple[str, ...], ids: npt.NDArray[np.str_], labels: IntArray
+) -> FloatArray | None:
+    """Return the probabilities (N, K) of a table of predictions, None where it is not of these images (N,)."""
     try:
-        with predictions_file(run, part).open(newline="", encoding="utf-8") as stream:
+        with file.open(newline="", encoding="utf-8") as stream:
             table = list(csv.DictReader(stream))
-        probabilities = [[float(row[f"p_{name}"]) for name in run.classes] for row in table]
+        probabilities = [[float(row[f"p_{name}"]) for name in classes] for row in table]
         same = [(row["id"], row["true"]) for row in table]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return None
-    labels = [run.classes[label] for label in run.split.labels[rows]]
-    if same != list(zip(run.split.ids[rows].tolist(), labels, strict=True)):
+    if same != list(zip(ids.tolist(), [classes[label] for label in labels], strict=True)):
         return None
-    return np.array(probabilities, np.float64).reshape(len(table), len(run.classes))
+    return np.array(probabilities, np.float64).reshape(len(table), len(classes))

@@ -20,11 +20,12 @@ RUN_PARTS = (*PARTS, "fold")
 
 @dataclass(frozen=True)
 class SplitTable:
-    """Ids (N,), parts (N,), labels (N,) as indices of the classes."""
+    """Ids (N,), parts (N,), labels (N,) as indices of the classes, and groups (N,) where the dataset has any."""
 
     ids: npt.NDArray[np.str_]
     parts: npt.NDArray[np.str_]
     labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_] | None = None
 
     @classmethod
     def read(cls, data: bytes, classes: tuple[str, ...], run: Path) -> SplitTable:
@@ -35,11 +36,14 @@ class SplitTable:
         """
         index = {name: i for i, name in enumerate(classes)}
         try:
-            rows = list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+            reader = csv.DictReader(io.StringIO(data.decode(), newline=""))
+            rows = list(reader)
+            grouped = "group" in (reader.fieldnames or ())
             return cls(
                 np.array([row["id"] for row in rows], dtype=np.str_),
                 np.array([check_part(row["part"]) for row in rows], dtype=np.str_),
                 np.array([index[row["label"]] for row in rows], dtype=np.int64),
+                np.array([row["group"] for row in rows], dtype=np.str_) if grouped else None,
             )
         except (ValueError, KeyError, csv.Error, RunError) as problem:
             # Its digest is right, so it was not bioclass that wrote it.

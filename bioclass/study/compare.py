@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.errors import RunError
+from bioclass.seeds import Difference, Spread, difference, interval, wilson
+from bioclass.seeds import pool as pool_rows
 from bioclass.significance import holm
 from bioclass.study.cells import Cell, Plan, table_rows
 from bioclass.study.model import Figure, Table
 from bioclass.study.pool import Pool, Predictions, Result
-from bioclass.seeds import Difference, Spread, difference, interval, wilson
-from bioclass.seeds import pool as pool_rows
 
 ALPHA = 0.05
 K = TypeVar("K")

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from bioclass.ensemble import Method, combine, top_members
 from bioclass.errors import RunError
+from bioclass.seeds import Spread, difference, interval
+from bioclass.seeds import pool as pool_rows
 from bioclass.study.cells import Cell, Plan
 from bioclass.study.compare import Finding, Scores, adjust, differs, share_images
 from bioclass.study.model import EnsembleFigure, Ensembles, levels
 from bioclass.study.pool import Pool, Predictions, Result
-from bioclass.seeds import Spread, difference, interval
-from bioclass.seeds import pool as pool_rows
 
 SINGLE = "best single"
 """The rule of an ensemble of one."""

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bioclass.recipe import parse_setting
+from bioclass.seeds import Spread
 from bioclass.study.cells import Plan
 from bioclass.study.compare import Finding, Scores
 from bioclass.study.model import Figure
 from bioclass.study.pool import Result
 from bioclass.study.sheet import Text
-from bioclass.seeds import Spread
 
 MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 OUTSIDE, DOUBT = "≠", "†"

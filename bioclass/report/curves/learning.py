@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bioclass.errors import InputError
-from bioclass.report.curves.drawing import SMALL, Drawing
-from bioclass.report.curves.inks import MOST, NOTE, PAPER, SERIES, TEXT, Dash, Look, look
-from bioclass.report.sheet import LINE, Sheet, measured, plain
+from bioclass.report.curves.drawing import SMALL, Drawing, shortened
+from bioclass.report.curves.inks import MOST, NOTE, PAPER, SERIES, TEXT, Look, look
+from bioclass.report.sheet import LINE, Sheet, measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,10 @@ LEFT, ACROSS, TOP, BELOW = 0.5, 0.58, 0.28, 0.42
 """Inches before, between, above and below them."""
 ROW = SMALL * LINE * 1.25
 """Inches: from one row of the legend to the next."""
-_DASHED: Dash = (0, (3, 1.5))
+LONGEST = 2.5
+"""Inches of the name of a run; a longer one is cut off."""
+Way = Literal["alone", "named", "alike"]
+"""How runs are drawn: one, several under their names, or very many."""
 
 
 def learning_curves(histories: Mapping[str, History]) -> Drawing:
@@ -37,28 +40,35 @@ def learning_curves(histories: Mapping[str, History]) -> Drawing:
     Raises:
         InputError: no run has a record.
     """
-    shown = {name: records for name, records in histories.items() if len(records)}
+    return compared_learning({name: [records] for name, records in histories.items()})
+
+
+def compared_learning(histories: Mapping[str, Sequence[History]]) -> Drawing:
+    """Draw learning curves where a name may stand for several runs, such as folds, which then share its look."""
+    shown = {name: kept for name, each in histories.items() if (kept := [records for records in each if records])}
     if not shown:
         raise InputError("No run has finished an epoch yet: there are no learning curves to draw.")
-    validated = any("validation_loss" in record for records in shown.values() for record in records)
-    names = [plain(name) for name in shown] if 1 < len(shown) <= MOST else []
+    runs = [records for each in shown.values() for records in each]
+    way: Way = "alone" if len(runs) == 1 else "named" if len(shown) <= MOST else "alike"
+    validated = any("validation_loss" in record for records in runs for record in records)
+    names = [shortened(name, LONGEST) for name in shown] if way == "named" else []
     rows = 1 + (-(-len(names) // _columns(names)) if names else 0)
     width = LEFT + (2 * WIDE + ACROSS if validated else WIDE + 1.0) + 0.1
     height = TOP + HIGH + BELOW + rows * ROW + 0.08
 
     def paint(page: Sheet) -> None:
-        loss = page.axes(LEFT, TOP, WIDE, HIGH)
-        panels = [(loss, "loss")]
+        panels = [(page.axes(LEFT, TOP, WIDE, HIGH), "loss")]
         if validated:
             panels.append((page.axes(LEFT + WIDE + ACROSS, TOP, WIDE, HIGH), "accuracy"))
-        for number, records in enumerate(shown.values()):
-            drawn = _look(number, len(shown))
+        for number, each in enumerate(shown.values()):
+            drawn = Look(SERIES[0].light, "-", "o") if way != "named" else look(number)
             for axes, figure in panels:
-                _curve(axes, records, figure, drawn, len(shown))
+                for records in each:
+                    _curve(axes, records, figure, drawn, way)
         _dress(panels)
-        _legend(page, names, TOP + HIGH + BELOW, validated, len(shown))
+        _legend(page, names, TOP + HIGH + BELOW, validated, way)
 
-    return Drawing("learning-curves", width, height, _alt(shown), _caption(shown, validated), paint)
+    return Drawing("learning-curves", width, height, _alt(runs), _caption(len(runs), validated, way), paint)
 
 
 def selected(history: History) -> Record | None:
@@ -66,44 +76,42 @@ def selected(history: History) -> Record | None:
     return next((record for record in reversed(history) if record.get("best")), None)
 
 
-def _look(number: int, runs: int) -> Look:
-    return look(number) if runs <= MOST else Look(SERIES[0].light, "-", "")
-
-
 def _columns(names: Sequence[str]) -> int:
     widest = max(measured(name, SMALL) for name in names) + 0.5
     return max(1, min(len(names), int((2 * WIDE + ACROSS) / widest)))
 
 
-def _curve(axes: Axes, records: History, figure: str, drawn: Look, runs: int) -> None:
-    """Draw one run into one panel; validation is in the run's look, training fainter in the same colour."""
-    alone, many = runs == 1, runs > MOST
+def _curve(axes: Axes, records: History, figure: str, drawn: Look, way: Way) -> None:
+    """Draw one run into one panel: training fainter than validation, and the selected epoch."""
     marker = "." if len(records) == 1 else ""
-    key = f"validation_{figure}"
-    scale = 100 if figure == "accuracy" else 1
+    key, scale = f"validation_{figure}", 100 if figure == "accuracy" else 1
     if figure == "loss":
         steps = [record["epoch"] for record in records]
         train = [record["train_loss"] for record in records]
-        if alone:
-            axes.plot(steps, train, color=NOTE.light, linewidth=1.1, linestyle=_DASHED, marker=marker)
-        else:
-            color = NOTE.light if many else drawn.color
-            axes.plot(steps, train, color=color, linewidth=0.7, alpha=0.2 if many else 0.4, marker=marker)
+        axes.plot(steps, train, **_training(way, drawn), marker=marker)
     there = [record for record in records if key in record]
     if not there:
         return
     steps, values = [record["epoch"] for record in there], [scale * record[key] for record in there]
     style: dict[str, Any] = {"color": drawn.color, "linestyle": drawn.dash, "marker": marker}
-    axes.plot(steps, values, **style, linewidth=0.8 if many else 1.2, alpha=0.3 if many else 1)
+    faint: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.3} if way == "alike" else {}
+    axes.plot(steps, values, **style, **faint)
     best = selected(there)
-    if best is None or many:
+    if best is None or way == "alike":
         return
-    if alone:
+    if way == "alone":
         axes.axvline(best["epoch"], color=NOTE.light, linewidth=0.6, linestyle=(0, (1, 1.5)))
-    style = {"color": drawn.color, "marker": "o" if alone else drawn.marker, "markersize": 5}
-    axes.plot(
-        [best["epoch"]], [scale * best[key]], **style, markeredgecolor=PAPER.light, markeredgewidth=0.6, zorder=4
-    )
+    style = {"color": drawn.color, "marker": drawn.marker, "markersize": 5}
+    rim: dict[str, Any] = {"markeredgecolor": PAPER.light, "markeredgewidth": 0.6}
+    axes.plot([best["epoch"]], [scale * best[key]], **style, **rim, zorder=4)
+
+
+def _training(way: Way, drawn: Look) -> dict[str, Any]:
+    """How the training loss is drawn."""
+    if way == "alone":
+        return {"color": NOTE.light, "linestyle": (0, (3, 1.5)), "linewidth": 1.1}
+    color, alpha = (drawn.color, 0.4) if way == "named" else (NOTE.light, 0.2)
+    return {"color": color, "linewidth": 0.7, "alpha": alpha}
 
 
 def _dress(panels: Sequence[tuple[Axes, str]]) -> None:
@@ -123,20 +131,19 @@ def _dress(panels: Sequence[tuple[Axes, str]]) -> None:
             axes.set_ylim(max(0, min(low, 100 - 1.25 * (100 - low), high - 2)), min(101, max(high, low + 2)))
 
 
-def _legend(page: Sheet, names: Sequence[str], top: float, validated: bool, runs: int) -> None:
-    """Write what the lines are: of one run its parts, of several the names under the two kinds of lines."""
+def _legend(page: Sheet, names: Sequence[str], top: float, validated: bool, way: Way) -> None:
+    """Write what the lines are, and under that, of several, whose."""
     from matplotlib.lines import Line2D
 
-    color = TEXT.light if 1 < runs <= MOST else SERIES[0].light
-    train: dict[str, Any] = {"color": NOTE.light, "linestyle": _DASHED if runs == 1 else "-"}
-    kinds = [Line2D([], [], **train, alpha=1 if runs == 1 else 0.5)]
-    texts = ["training"]
+    color = TEXT.light if way == "named" else SERIES[0].light
+    train = {**_training(way, Look(NOTE.light, "-", "")), "alpha": 1 if way == "alone" else 0.5}
+    kinds, texts = [Line2D([], [], **train)], ["training"]
     if validated:
         kinds.append(Line2D([], [], color=color))
         texts.append("validation")
-        if runs <= MOST:
-            kinds.append(Line2D([], [], color=color, linestyle="", marker="o", markersize=4.5))
-            texts.append("selected epoch")
+    if validated and way != "alike":
+        kinds.append(Line2D([], [], color=color, linestyle="", marker="o", markersize=4.5))
+        texts.append("selected epoch")
     page.legend(kinds, texts, LEFT, top, columns=len(kinds))
     if names:
         looks = map(look, range(len(names)))
@@ -147,28 +154,22 @@ def _legend(page: Sheet, names: Sequence[str], top: float, validated: bool, runs
         page.legend(lines, names, LEFT, top + ROW, columns=_columns(names))
 
 
-def _alt(histories: Mapping[str, History]) -> str:
-    if len(histories) > 1:
-        best = {name: selected(records) for name, records in histories.items()}
-        figures = {
-            name: record["validation_accuracy"]
-            for name, record in best.items()
-            if record is not None and "validation_accuracy" in record
-        }
-        said = f"Learning curves of {len(histories)} runs over each other."
-        if figures:
-            low, high = min(figures.values()), max(figures.values())
-            said += f" At their selected epochs the validation accuracies are {_between(low, high)}."
+def _alt(runs: Sequence[History]) -> str:
+    best = [record for records in runs if (record := selected(records)) and "validation_accuracy" in record]
+    if len(runs) > 1:
+        said = f"Learning curves of {len(runs)} runs over each other."
+        if best:
+            figures = [record["validation_accuracy"] for record in best]
+            said += (
+                f" At their selected epochs the validation accuracies are {_between(min(figures), max(figures))}."
+            )
         return said
-    (records,) = histories.values()
-    last, best_record = records[-1], selected(records)
-    epochs = f"{len(records)} epoch{'s' if len(records) > 1 else ''}"
-    said = f"Learning curves over {epochs}: the training loss ends at {last['train_loss']:.3g}."
-    if best_record is not None and "validation_loss" in best_record:
+    epochs = f"{len(runs[0])} epoch{'s' if len(runs[0]) > 1 else ''}"
+    said = f"Learning curves over {epochs}: the training loss ends at {runs[0][-1]['train_loss']:.3g}."
+    for record in best:
         said += (
-            f" Epoch {best_record['epoch']} was selected, with a validation loss of "
-            f"{best_record['validation_loss']:.3g} and an accuracy of "
-            f"{100 * best_record['validation_accuracy']:.2f} %."
+            f" Epoch {record['epoch']} was selected, with a validation loss of {record['validation_loss']:.3g} and "
+            f"an accuracy of {100 * record['validation_accuracy']:.2f} %."
         )
     return said
 
@@ -178,13 +179,13 @@ def _between(low: float, high: float) -> str:
     return f"{few} %" if few == many else f"from {few} to {many} %"
 
 
-def _caption(histories: Mapping[str, History], validated: bool) -> str:
+def _caption(runs: int, validated: bool, way: Way) -> str:
     if not validated:
         return "Training loss, the mean of each epoch. There is no validation part: the last weights are kept."
     what = "Mean loss of each epoch on the training part, with augmentation if the recipe has any, and after it"
     said = f"{what} on the validation part; accuracy on the validation part."
-    if len(histories) == 1:
+    if way == "alone":
         return f"{said} The marked epoch was selected: its weights are the run's."
-    if len(histories) <= MOST:
+    if way == "named":
         return f"{said} Marks are the epochs whose weights were selected; fainter lines are the training loss."
-    return f"{said} All {len(histories)} runs are drawn alike; fainter lines are the training loss."
+    return f"{said} All {runs} runs are drawn alike; fainter lines are the training loss."

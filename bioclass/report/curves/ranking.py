@@ -34,7 +34,7 @@ TALL = 17
 _ROC_CORNERS = ((0.9995, 0.02), (0.998, 0.05), (0.97, 0.1))
 _STEP_CORNERS = ((0.998, 0.02), (0.995, 0.05), (0.985, 0.1), (0.95, 0.2))
 """Mean areas from which a corner is enlarged, and how much of each axis it takes."""
-_GRID = np.linspace(0, 1, 501)
+GRID: FloatArray = np.linspace(0, 1, 501)
 """Where the mean of the curves is taken."""
 
 
@@ -81,7 +81,7 @@ def roc_curves(labels: IntArray, probabilities: FloatArray, metrics: Metrics) ->
         assert isinstance(area, Estimate)
         curves.append(Curve(name, *roc_points(column, positive), area))
     words = "ROC curve", "the area under the curve, with its 95 % interval"
-    return _drawing(curves, Kind("roc", "false positive rate", "true positive rate", *words, _roc_at, False))
+    return _drawing(curves, Kind("roc", "false positive rate", "true positive rate", *words, roc_at, False))
 
 
 def precision_recall_curves(labels: IntArray, probabilities: FloatArray, metrics: Metrics) -> Drawing:
@@ -96,7 +96,7 @@ def precision_recall_curves(labels: IntArray, probabilities: FloatArray, metrics
         area = float(np.sum(np.diff(recall) * precision[1:]))
         curves.append(Curve(name, recall, precision, Estimate(area, None, None)))
     words = "Precision-recall curve", "the average precision, which is the area under the curve"
-    return _drawing(curves, Kind("precision-recall", "recall", "precision", *words, _precision_at, True))
+    return _drawing(curves, Kind("precision-recall", "recall", "precision", *words, precision_at, True))
 
 
 def roc_points(scores: FloatArray, positive: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
@@ -130,19 +130,19 @@ def _classes(
     return found
 
 
-def _roc_at(curve: Curve) -> FloatArray:
+def roc_at(curve: Curve) -> FloatArray:
     """The true positive rate (G,) at each false positive rate of the grid; at a jump, its upper end."""
-    last = np.searchsorted(curve.across, _GRID, side="right") - 1
+    last = np.searchsorted(curve.across, GRID, side="right") - 1
     after = np.minimum(last + 1, len(curve.across) - 1)
     step = curve.across[after] - curve.across[last]
-    part = np.divide(_GRID - curve.across[last], step, out=np.zeros_like(_GRID), where=step > 0)
+    part = np.divide(GRID - curve.across[last], step, out=np.zeros_like(GRID), where=step > 0)
     rate: FloatArray = curve.up[last] + part * (curve.up[after] - curve.up[last])
     return rate
 
 
-def _precision_at(curve: Curve) -> FloatArray:
+def precision_at(curve: Curve) -> FloatArray:
     """The precision (G,) of the step that holds each recall of the grid."""
-    precision: FloatArray = curve.up[np.searchsorted(curve.across, _GRID, side="left")]
+    precision: FloatArray = curve.up[np.searchsorted(curve.across, GRID, side="left")]
     return precision
 
 
@@ -157,11 +157,11 @@ def _drawing(curves: Sequence[Curve], kind: Kind) -> Drawing:
     texts += [f"the {others} classes of larger areas"] if others else []
     columns = 1 if len(texts) <= TALL else 2
     wide = (max(measured(text, SMALL) for text in texts) + 0.42) * columns
-    corner = _corner(macro, kind)
+    corner = corner_of(macro, steps=kind.steps)
 
     def paint(page: Sheet) -> None:
         lines = _lines(curves, picked, kind)
-        _panels(page, lines, kind, corner)
+        panels(page, lines, kind.across, kind.up, corner, steps=kind.steps)
         shown = lines[others:]
         page.legend([shown[-1], *shown[:-1], *lines[: others > 0]], texts, LEFT + SIDE + GAP, TOP, columns=columns)
 
@@ -174,9 +174,9 @@ def _drawing(curves: Sequence[Curve], kind: Kind) -> Drawing:
     return Drawing(kind.name, width, height, _alt(curves, kind, macro), caption, paint)
 
 
-def _corner(macro: float, kind: Kind) -> float:
+def corner_of(macro: float, *, steps: bool = False) -> float:
     """How much of each axis is enlarged; none where the curves can be seen without."""
-    return next((part for area, part in (_STEP_CORNERS if kind.steps else _ROC_CORNERS) if macro > area), 0.0)
+    return next((part for area, part in (_STEP_CORNERS if steps else _ROC_CORNERS) if macro > area), 0.0)
 
 
 def _lines(curves: Sequence[Curve], picked: Sequence[Curve], kind: Kind) -> list[Line2D]:
@@ -191,25 +191,27 @@ def _lines(curves: Sequence[Curve], picked: Sequence[Curve], kind: Kind) -> list
         style: dict[str, Any] = {"color": drawn.color, "linestyle": drawn.dash, "linewidth": 1.0}
         lines.append(Line2D(each.across, each.up, drawstyle=steps, **style))
     mean = np.mean([kind.at(curve) for curve in curves], axis=0)
-    across, up = (_GRID, mean) if kind.steps else (np.append(0.0, _GRID), np.append(0.0, mean))
+    across, up = (GRID, mean) if kind.steps else (np.append(0.0, GRID), np.append(0.0, mean))
     lines.append(Line2D(across, up, color=TEXT.light, linewidth=1.7))
     return lines
 
 
-def _panels(page: Sheet, lines: Sequence[Line2D], kind: Kind, corner: float) -> None:
+def panels(
+    page: Sheet, lines: Sequence[Line2D], across: str, up: str, corner: float, *, steps: bool = False
+) -> None:
+    """Draw lines into a square, and its corner again larger in a part of it where no good curve is."""
     from copy import copy
 
     axes = page.axes(LEFT, TOP, SIDE, SIDE)
-    share_axes(axes, across=kind.across, up=kind.up)
-    if not kind.steps:
+    share_axes(axes, across=across, up=up)
+    if not steps:
         axes.plot([0, 1], [0, 1], color=NOTE.light, linewidth=0.6, linestyle=(0, (1, 1.5)))
     for line in lines:
         axes.add_line(copy(line))
     if not corner:
         return
-    # In the half of the square where no good curve is.
-    small = page.axes(LEFT + SIDE * (0.17 if kind.steps else 0.4), TOP + SIDE * 0.36, SIDE * 0.53, SIDE * 0.53)
-    left, below = (1 - corner if kind.steps else 0.0), 1 - corner
+    small = page.axes(LEFT + SIDE * (0.17 if steps else 0.4), TOP + SIDE * 0.36, SIDE * 0.53, SIDE * 0.53)
+    left, below = (1 - corner if steps else 0.0), 1 - corner
     hair = corner / 50
     small.set(xlim=(left - hair, left + corner + hair), ylim=(below - hair, 1 + hair))
     small.set_xticks([left, left + corner / 2, left + corner])
