@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 from pathlib import Path
 
@@ -293,3 +294,13 @@ def test_weights_are_found_in_a_folder_by_the_name_of_the_network(home):
     (folder / "cifar_resnet20_v1.params").write_bytes((home / "made.params").read_bytes())
     run = open_run(fit(recipe, home / "by-name", "--set", "preprocess.size=[16,16]", "--set", "fit.epochs=1"))
     assert run.environment["weights"]["source"] == "weights"
+
+
+def test_the_graph_of_fewer_stages_is_not_kept() -> None:
+    """Each holds the activations of a batch: of a large network gigabytes."""
+    trainer = ContextsTrainer(task({"unfreeze": [0, 0.5]}), [mx.cpu()])
+    trainer.train(0, 4)
+    [replica] = trainer.replicas
+    before = weakref.ref(replica._loss)
+    trainer.train(4, 5)
+    assert before() is None and replica._loss is not None

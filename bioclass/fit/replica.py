@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Replica:
         self._task, self._net, self._layout = task, net, layout
         self._begins = sorted({rate.begin for rate in layout.rates.values()})
         self._begun = -1
+        self._loss: WeightedLoss | None = None
         self.reach(0)
 
     def reach(self, iteration: int) -> None:
@@ -80,6 +82,9 @@ class Replica:
         if begun == self._begun:
             return
         self._begun = begun
+        # A graph keeps the memory of its activations, and Gluon's blocks are circles: left to itself, it stays.
+        self._loss = None
+        gc.collect()
         net, layout, fit = self._net, self._layout, self._task.recipe.fit
         bind(net, layout, self.weights, self.gradients, self.statistics, self.context, iteration)
         if layout.rates:
@@ -98,10 +103,12 @@ class Replica:
                 :data:`~bioclass.fit.task.Batch`.
             weights: NDArray (L,) float32, the weight of each in the loss.
         """
+        assert self._loss is not None
         with mx.autograd.record():
             loss = self._loss(x, labels, weights)
         loss.backward()
-        return loss
+        # The caller's value shall not keep the graph.
+        return loss.detach()
 
 
 def keep_statistics(net: Any, kept: set[str]) -> None:
