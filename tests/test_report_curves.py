@@ -22,7 +22,7 @@ from bioclass.report.curves import (
 from bioclass.report.curves.calibration import confidence_table
 from bioclass.report.curves.inks import INKS, MOST, SERIES, look
 from bioclass.report.curves.learning import selected
-from bioclass.report.curves.ranking import Curve, roc_at, precision_recall_points, roc_points
+from bioclass.report.curves.ranking import Curve, precision_recall_points, roc_at, roc_points
 
 
 def answers(classes=4, n=240, seed=3):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from bioclass.errors import RunError
+from bioclass.seeds import wilson
 from bioclass.shelf import Shelf
 from bioclass.study.cells import plan_study
 from bioclass.study.compare import compare_table
 from bioclass.study.ensembles import compare_ensembles
 from bioclass.study.pool import Pool, Predictions, Result
 from bioclass.study.report import sheets
-from bioclass.seeds import wilson
 
 STUDY = """
 title = "Sets"
