@@ -19,7 +19,6 @@ HEADS: dict[str, tuple[str, float, int]] = {
     "accuracy": ("accuracy %", 100, 2),
     "balanced_accuracy": ("balanced accuracy %", 100, 2),
     "macro_f1": ("macro F1 %", 100, 2),
-    "mcc": ("Matthews correlation", 1, 4),
     "log_loss": ("log loss", 1, 4),
     "ece": ("calibration error", 1, 4),
 }
@@ -156,8 +155,9 @@ def _study_table(file: Path) -> StudyTable:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         lines = []
-    rows = [_split(line) for line in lines if line.startswith("| ")]
-    aligned = next((line for line in lines if line.startswith("|") and ":-" in line), "")
+    bars = [line for line in lines if line.startswith("|")]
+    # The line below the heads says which columns are words.
+    aligned, rows = "".join(bars[1:2]), [_split(line) for line in bars[:1] + bars[2:]]
     notes = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     if not lines or not lines[0].startswith("# ") or len(rows) < 2 or len({len(row) for row in rows}) > 1:
         raise RunError(f"{file} is not a table of a study: write it again with bioclass study --tables.")

@@ -19,6 +19,7 @@ from bioclass.report.page.html import render
 STYLE = """
 .scroll th, .scroll td { overflow-wrap: normal; }
 .scroll thead th, .scroll tbody th { white-space: nowrap; }
+.scroll .tight thead th { white-space: normal; min-width: 6rem; }
 .tight td small { display: block; }
 figure .scroll { margin: 0; }
 figure .scroll svg { max-width: none; }

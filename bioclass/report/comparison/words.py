@@ -75,11 +75,10 @@ def method(board: Board) -> str:
             "The paired test compares the mean difference with its spread over images, or over groups where images "
             "have them (Obuchowski 1998), and over seeds where there are several."
         )
-    told = "" if len(board.places) <= ALL_PAIRS else ", of which those with the best are told"
-    said.append(
-        f"p (Holm) is adjusted for the number of pairs, {board.tested}{told}; up to 0.05 a difference counts as "
-        "more than chance."
-    )
+    if board.tested > 1:
+        some = "" if len(board.places) <= ALL_PAIRS else ", of which those with the best are told"
+        said.append(f"p (Holm) is adjusted for all {board.tested} pairs{some}.")
+    said.append("Up to p (Holm) = 0.05 a difference counts as more than chance.")
     return " ".join(said)
 
 
