@@ -177,6 +177,23 @@ def test_in_a_folder_runs_that_differ_in_the_seed_alone_are_one(judged, tmp_path
     assert result.status == 0 and "3 seeds" in result.out and "not evaluated" in result.err
 
 
+def test_names_lose_what_all_of_a_folder_begin_with(judged, tmp_path):
+    for seed, run in enumerate(judged.runs):
+        shutil.copytree(run, tmp_path / "pool" / f"pics-mlp-3ep-wide-seed{seed}-0123456789")
+    shutil.copytree(judged.other, tmp_path / "pool" / "pics-mlp-3ep-narrow-seed0-9876543210")
+    found = find_entrants([tmp_path / "pool"], None)
+    assert sorted(each.name for each in found.entrants) == ["narrow", "wide"]
+
+
+def test_copies_of_a_run_are_no_seeds(judged, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(judged.runs[0], tmp_path / "pool" / name)
+    assert [(each.name, each.kind) for each in find_entrants([tmp_path / "pool"], None).entrants] == [
+        ("one", "run"),
+        ("two", "run"),
+    ]
+
+
 def test_a_folder_with_nothing_to_compare_is_refused(judged, tmp_path):
     shutil.copytree(judged.new, tmp_path / "pool" / "new")
     said = refused("report", tmp_path / "pool")

@@ -18,6 +18,8 @@ from bioclass.report.comparison.answers import FIGURES, Answers, default_part, r
 from bioclass.run import Run, check_part, holds_folds, holds_run, open_folds, open_run
 
 Kind = Literal["run", "folds", "seeds"]
+_STUDIED = re.compile(r"-seed\d+-[0-9a-f]{10}$")
+"""How the name of a run ends that a study made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +135,9 @@ def _open_folder(folder: Path, part: str | None, found: Found) -> None:
         seedless = {key: value for key, value in choices.items() if key != "seed"}
         own = path.name if entrant.kind == "folds" else json.dumps(seedless, sort_keys=True)
         single.setdefault(own, []).append(entrant)
-    for alike in single.values():
-        found.entrants += _over_seeds(alike)
+    inside = [entrant for alike in single.values() for entrant in _over_seeds(alike)]
+    shared = _shared([entrant.name for entrant in inside])
+    found.entrants += [replace(entrant, name=entrant.name[len(shared) :]) for entrant in inside]
     if missing:
         name, reason = missing[0]
         count = f"{len(missing)} of the runs in {folder} are" if len(missing) > 1 else f"{name} in {folder} is"
@@ -142,10 +145,12 @@ def _open_folder(folder: Path, part: str | None, found: Found) -> None:
 
 
 def _over_seeds(alike: list[Entrant]) -> list[Entrant]:
-    """Return runs of one recipe as one entrant, if they were tried on the same images; else as they are."""
+    """Return runs of one recipe as one entrant, if each has its own seed and the same images; else as they are."""
     first = alike[0]
-    if len(alike) == 1 or not all(first.answers.shares_images(each.answers) for each in alike[1:]):
-        return alike
+    seeds = {each.runs[0].recipe.seed for each in alike}
+    same = all(first.answers.shares_images(each.answers) for each in alike[1:])
+    if len(alike) == 1 or len(seeds) < len(alike) or not same:
+        return [replace(each, name=_STUDIED.sub("", each.name)) for each in alike]
     alike = sorted(alike, key=lambda each: each.runs[0].recipe.seed)
     means = {}
     for name in FIGURES:
@@ -160,17 +165,23 @@ def _over_seeds(alike: list[Entrant]) -> list[Entrant]:
 
 def _seedless(names: Sequence[str]) -> str:
     """What the names of runs have in common, without the seed that a study writes into them."""
-    short = re.sub(r"[-_]?seed[-_]?\d+(-[0-9a-f]{10})?$", "", names[0])
-    if short and short != names[0]:
-        return short
+    if _STUDIED.search(names[0]):
+        return _STUDIED.sub("", names[0])
     shared = "".join(
         letters[0] for letters in takewhile(lambda each: len(set(each)) == 1, zip(*names, strict=False))
     )
     return shared.rstrip("-_. ") or names[0]
 
 
+def _shared(names: Sequence[str]) -> str:
+    """Return the words that all names begin with, up to a hyphen; a study begins them with dataset and network."""
+    words = [name.split("-")[:-1] for name in names]
+    alike = takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False))
+    return "".join(f"{each[0]}-" for each in alike) if len(names) > 1 else ""
+
+
 def _named(entrants: Sequence[Entrant]) -> list[Entrant]:
-    """Give entrants of one name longer ones: their paths, or numbers."""
+    """Give entrants of one name their paths instead."""
     names = [entrant.name for entrant in entrants]
     paths = [str(entrant.path) if names.count(entrant.name) > 1 else entrant.name for entrant in entrants]
     return [replace(entrant, name=name) for entrant, name in zip(entrants, paths, strict=True)]

@@ -20,7 +20,10 @@ STYLE = """
 .scroll th, .scroll td { overflow-wrap: normal; }
 .scroll thead th, .scroll tbody th { white-space: nowrap; }
 .scroll .tight thead th { white-space: normal; min-width: 6rem; }
+.scroll .pairs tbody th { white-space: normal; min-width: 12rem; }
+.scroll .pairs td { white-space: nowrap; }
 .tight td small { display: block; }
+.figures { grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr)); }
 figure .scroll { margin: 0; }
 figure .scroll svg { max-width: none; }
 """
