@@ -80,21 +80,20 @@ def compared_roc(answers: Mapping[str, tuple[npt.NDArray[np.int64], FloatArray]]
     """
     curves = {name: _mean_roc(*given) for name, given in answers.items()}
     areas = {name: area for name, (_, area) in curves.items()}
-    mean_area = float(np.mean(list(areas.values())))
     drawn = _looks(areas)
 
     def paint(page: Sheet) -> None:
         lines = [
             _line(np.append(0.0, GRID), np.append(0.0, mean), drawn[name]) for name, (mean, _) in curves.items()
         ]
-        panels(page, lines[::-1], "false positive rate", "true positive rate", corner_of(mean_area))
+        panels(page, lines[::-1], "false positive rate", "true positive rate", corner_of(min(areas.values())))
         _names(page, lines, [f"{shortened(name, LONGEST)}  {area:.4f}" for name, area in areas.items()], drawn)
 
     caption = (
         "ROC curve of each, the mean of those of each class against the rest; beside each name the mean area. The "
         "small panel enlarges the corner."
     )
-    if not corner_of(mean_area):
+    if not corner_of(min(areas.values())):
         caption = caption.replace(" The small panel enlarges the corner.", "")
     alt = "Mean ROC curves. The mean areas are " + ", ".join(f"{name} {area:.4f}" for name, area in areas.items())
     width = LEFT + SIDE + GAP + _wide([f"{name}  0.0000" for name in areas])

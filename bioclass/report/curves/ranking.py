@@ -31,9 +31,9 @@ PICKED = 8
 """Classes that are picked out where there are too many to tell apart: those of the smallest areas."""
 TALL = 17
 """Names below each other; more go into two columns."""
-_ROC_CORNERS = ((0.9995, 0.02), (0.998, 0.05), (0.97, 0.1))
-_STEP_CORNERS = ((0.998, 0.02), (0.995, 0.05), (0.985, 0.1), (0.95, 0.2))
-"""Mean areas from which a corner is enlarged, and how much of each axis it takes."""
+_ROC_CORNERS = ((0.999, 0.02), (0.995, 0.05), (0.98, 0.1), (0.95, 0.2))
+_STEP_CORNERS = ((0.998, 0.02), (0.99, 0.05), (0.97, 0.1), (0.9, 0.2))
+"""Smallest areas from which a corner is enlarged, and how much of each axis it takes."""
 GRID: FloatArray = np.linspace(0, 1, 501)
 """Where the mean of the curves is taken."""
 
@@ -151,13 +151,14 @@ def _drawing(curves: Sequence[Curve], kind: Kind) -> Drawing:
     if len(curves) > MOST:
         picked = sorted(curves, key=lambda curve: np.inf if curve.area.value is None else curve.area.value)[:PICKED]
     others = len(curves) - len(picked)
-    macro = float(np.mean([curve.area.value for curve in curves if curve.area.value is not None]))
+    areas = [curve.area.value for curve in curves if curve.area.value is not None]
+    macro = float(np.mean(areas))
     texts = [f"mean of {len(curves)} classes  {macro:.3f}"]
     texts += [f"{shortened(curve.name, LONGEST)}  {told(curve.area)}" for curve in picked]
     texts += [f"the {others} classes of larger areas"] if others else []
     columns = 1 if len(texts) <= TALL else 2
     wide = (max(measured(text, SMALL) for text in texts) + 0.42) * columns
-    corner = corner_of(macro, steps=kind.steps)
+    corner = corner_of(min(areas), steps=kind.steps)
 
     def paint(page: Sheet) -> None:
         lines = _lines(curves, picked, kind)
@@ -174,9 +175,9 @@ def _drawing(curves: Sequence[Curve], kind: Kind) -> Drawing:
     return Drawing(kind.name, width, height, _alt(curves, kind, macro), caption, paint)
 
 
-def corner_of(macro: float, *, steps: bool = False) -> float:
+def corner_of(smallest: float, *, steps: bool = False) -> float:
     """How much of each axis is enlarged; none where the curves can be seen without."""
-    return next((part for area, part in (_STEP_CORNERS if steps else _ROC_CORNERS) if macro > area), 0.0)
+    return next((part for area, part in (_STEP_CORNERS if steps else _ROC_CORNERS) if smallest > area), 0.0)
 
 
 def _lines(curves: Sequence[Curve], picked: Sequence[Curve], kind: Kind) -> list[Line2D]:
