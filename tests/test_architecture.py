@@ -261,6 +261,7 @@ LINES = [
             "network",
             "draw",
             "study",
+            "report",
             "datasets",
             "recipes",
         )
