@@ -9,8 +9,12 @@ import pytest
 from PIL import Image
 
 from bioclass.errors import InputError
-from bioclass.metrics import evaluate
+from bioclass.metrics import Estimate, evaluate
 from bioclass.report.curves import (
+    compared_accuracies,
+    compared_learning,
+    compared_rejection,
+    compared_roc,
     confusion_matrix,
     inks_css,
     learning_curves,
@@ -330,3 +334,37 @@ def test_the_rejection_curve_tells_what_is_gained():
 def test_a_handful_of_images_is_drawn():
     right = np.array([True, False, True])
     rejection_curve(np.array([0.9, 0.8, 0.7]), right).svg()
+
+
+# Several over each other
+
+
+def test_models_over_each_other_are_named_and_beyond_what_can_be_told_apart_gray():
+    labels, probabilities = answers(3)
+    right = probabilities.argmax(axis=1) == labels
+    names = [f"model {i:02}" for i in range(MOST + 2)]
+    roc = compared_roc({name: (labels, probabilities) for name in names})
+    rejection = compared_rejection({name: (probabilities.max(axis=1), right) for name in names})
+    for figure in (roc, rejection):
+        shown = texts(figure)
+        assert any(text.startswith("model 00") for text in shown) and "2 more" in shown
+        assert not any(text.startswith(f"model {MOST}") for text in shown)
+    area = np.mean([evaluate(labels, probabilities, "abc", resamples=2).per_class[k]["auc"].value for k in "abc"])
+    assert f"model 00 {area:.4f}" in roc.alt
+
+
+def test_accuracies_stand_below_each_other_with_their_intervals():
+    given = {"one": Estimate(0.9, 0.85, 0.94), "two": Estimate(0.8, None, None), "none": Estimate.undefined()}
+    figure = compared_accuracies(given)
+    assert {"one", "90.00 (85.00-94.00)", "80.00", "-"} <= set(texts(figure))
+    assert figure.alt == "Accuracies with 95 % intervals: one 90.00 (85.00-94.00) %, two 80.00 %."
+
+
+def test_the_runs_of_one_name_share_its_look():
+    figure = compared_learning({"folds": [history(), history(6)], "run": [history(5)], "new": [[]]})
+    assert "3 runs" in figure.alt
+    shown = texts(figure)
+    assert {"folds", "run"} <= set(shown) and "new" not in shown
+    # Loss of both parts, accuracy, and a mark in either panel, of each of its two runs.
+    drawn = re.findall(r'clip-path="[^"]+" style="fill: none; stroke: var\(--series-1', figure.svg(themed=True))
+    assert len(drawn) == 10
