@@ -91,12 +91,12 @@ def look_at(
     """
     if isinstance(images, np.ndarray):
         looks = _counted(map(look, images), seen)
-        return _facts(looks), np.arange(len(images)), {}
+        return facts_of(looks), np.arange(len(images)), {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         answers = _counted(pool.map(_look_at_file, images), seen)
     problems = {row: answer for row, answer in enumerate(answers) if isinstance(answer, ImageError)}
     rows = np.array([row for row in range(len(answers)) if row not in problems], dtype=np.intp)
-    return _facts([answer for answer in answers if not isinstance(answer, ImageError)]), rows, problems
+    return facts_of([answer for answer in answers if not isinstance(answer, ImageError)]), rows, problems
 
 
 def _counted(items: Iterable[T], seen: Callable[[int], None]) -> list[T]:
@@ -135,15 +135,20 @@ def look(image: Array, file_format: str = "") -> Look:
 
 def _look_at_file(path: Path) -> Look | ImageError:
     try:
-        image = read_image(path)
+        return look(read_image(path), format_of(path))
     except ImageError as problem:
         return problem
+
+
+def format_of(path: Path) -> str:
+    """Return the format of an image file by its content: "JPEG", "PNG", ..."""
     with path.open("rb") as file:
         head = file.read(8)
-    return look(image, next((name for magic, name in _FORMATS if head.startswith(magic)), "other"))
+    return next((name for magic, name in _FORMATS if head.startswith(magic)), "other")
 
 
-def _facts(looks: Sequence[Look]) -> Facts:
+def facts_of(looks: Sequence[Look]) -> Facts:
+    """Return the facts of images from a look at each."""
     n = len(looks)
     return Facts(
         shape=np.array([each.shape for each in looks], dtype=np.int64).reshape(n, 3),

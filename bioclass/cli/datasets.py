@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Json, Paths, Root, print_json, say
-from bioclass.cli.tables import print_table
+from bioclass.cli.common import Json, Paths, Root, as_figures, print_json, say
+from bioclass.cli.tables import print_table, print_text
 
 if TYPE_CHECKING:
     from bioclass.card import Card
+    from bioclass.recipe import Recipe
+    from bioclass.report.data.whole import Pictured
     from bioclass.samples import Samples
 
 app = typer.Typer(help="The datasets in reach: shipped, installed, and in your own folders.", no_args_is_help=True)
@@ -41,38 +44,63 @@ def list_datasets(path: Paths = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, root: Root = None, path: Paths = None, as_json: Json = False) -> None:
-    """Show a dataset's card, and how many images of each class there are where its files are."""
+def show(
+    name: Name,
+    root: Root = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="Draw what the steps of this recipe make of training images, too."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder of the pictures; by default NAME-pictures.")
+    ] = None,
+    path: Paths = None,
+    as_json: Json = False,
+) -> None:
+    """Show a dataset's card, and how many images of each class there are where its files are.
+
+    With --root, --recipe or --out it is also drawn: images of each class, how sizes and values are spread, the
+    groups. Of a large dataset a part is looked at. What is striking is said; `bioclass check` looks for more.
+    """
     from bioclass.dataset import find_root, load_samples, missing_files
     from bioclass.errors import DatasetError
+    from bioclass.recipe import load_recipe
     from bioclass.shelf import Shelf
 
     shelf = Shelf.of(path or ())
     card, itself = shelf.find(name)
-    named = root or itself
-    place = find_root(card, named)
-    counts: dict[str, dict[str, int]] = {}
-    problem = None
+    chosen = None if recipe is None else load_recipe(shelf.recipe(recipe))
+    drawn = root is not None or chosen is not None or out is not None
+    folder = out or Path(f"{card.name}-pictures")
+    if drawn:
+        from bioclass.report.data.whole import check_folder
+
+        check_folder(folder)
+    place = find_root(card, root, itself)
+    samples, problem = None, None
     try:
-        counts = _counts(card, load_samples(card, place, shelf))
+        samples = load_samples(card, place, shelf)
     except DatasetError as error:
-        # Without the files the card is still worth reading; asked for a root, the problem is the answer.
-        if named is not None or not (missing_files(card, place) or card.format or not place.is_dir()):
+        # Without the files the card is still worth reading; where they are named, the problem is the answer.
+        named = drawn or itself is not None
+        if named or not (missing_files(card, place) or card.format or not place.is_dir()):
             raise
         problem = str(error)
+    counts = {} if samples is None else _counts(card, samples)
+    pictured = _draw(card, samples, folder, chosen) if drawn and samples is not None else None
     if as_json:
-        print_json({"card": _facts(card), "root": str(place), "counts": counts, "problem": problem})
+        pictures = None if pictured is None else {**pictured.as_dict(), "figures": as_figures(pictured.captions)}
+        facts = {"card": _facts(card), "root": str(place), "counts": counts, "problem": problem}
+        print_json({**facts, "pictures": pictures})
         return
     _print_card(card)
     if problem is not None:
         say(f"bioclass: {problem}")
         return
-    found = {part for row in counts.values() for part in row}
-    columns = [part for part in ("all", "train", "validation", "test") if part in found]
-    rows = [[label, *(str(row.get(part, 0)) for part in columns)] for label, row in counts.items()]
-    total = ["total", *(str(sum(row.get(part, 0) for row in counts.values())) for part in columns)]
     print()
-    print_table(f"Images by class{f' in {place}' if card.format else ''}", ["class", *columns], [*rows, total])
+    _print_counts(f"Images by class{f' in {place}' if card.format else ''}", counts, pictured)
+    if pictured is not None:
+        _print_pictured(pictured)
 
 
 @app.command()
@@ -88,6 +116,41 @@ def get(name: Name, root: Root = None, path: Paths = None, as_json: Json = False
         print_json({"dataset": card.name, "root": str(place), "downloaded": [str(file) for file in done]})
         return
     print(f"{card.name}: {len(done)} file(s) downloaded, all are in {place}")
+
+
+def _draw(card: Card, samples: Samples, folder: Path, recipe: Recipe | None) -> Pictured:
+    from bioclass.cli.progress import counter
+    from bioclass.report.data.whole import picture_dataset
+
+    say(f"Drawing {card.name} into {folder}")
+    with counter() as advance:
+        return picture_dataset(card, samples, folder, recipe, advance)
+
+
+def _print_counts(title: str, counts: dict[str, dict[str, int]], pictured: Pictured | None) -> None:
+    """The images of each class by part, and how many groups they lie in."""
+    found = {part for row in counts.values() for part in row}
+    columns = [part for part in ("all", "train", "validation", "test") if part in found]
+    rows = [[label, *(f"{row.get(part, 0)}" for part in columns)] for label, row in counts.items()]
+    rows.append(["total", *(str(sum(row.get(part, 0) for row in counts.values())) for part in columns)])
+    structure = None if pictured is None else pictured.structure
+    if structure is not None:
+        columns.append(f"{structure.what}s")
+        for row, groups in zip(rows, [*structure.of_class, len(structure.images)], strict=True):
+            row.append(str(groups))
+    print_table(title, ["class", *columns], rows)
+
+
+def _print_pictured(pictured: Pictured) -> None:
+    print()
+    print_text(f"Looked at {pictured.looked}: {pictured.kind}.")
+    if pictured.structure is not None:
+        print_text(pictured.structure.sentence())
+    for sentence in pictured.striking:
+        print_text(f"- {sentence}")
+    rows = [[file.name, caption] for file, caption in pictured.captions.items()]
+    print()
+    print_table(f"Pictures in {pictured.folder}", ["file", "shows"], rows, ["left", "left"])
 
 
 def _counts(card: Card, samples: Samples) -> dict[str, dict[str, int]]:

@@ -1,7 +1,7 @@
 """Deterministic steps, the same in training and prediction: read, resize, centre, divide, standardise."""
 
 from bioclass.preprocess.center import centred
-from bioclass.preprocess.gather import prepare
+from bioclass.preprocess.gather import prepare, source_of
 from bioclass.preprocess.plan import Input, Plan, adapted, affine, apply, fit_statistics, read_for, scaled
 from bioclass.preprocess.resize import resized
 
@@ -17,4 +17,5 @@ __all__ = [
     "read_for",
     "resized",
     "scaled",
+    "source_of",
 ]

@@ -45,7 +45,7 @@ def prepare(samples: Samples, recipe: Preprocess, card: Card) -> tuple[Array, Pl
         # Before threads start: modules that load their parts lazily are not safe to import by several at once.
         importlib.import_module("skimage.transform")
     if isinstance(samples.images, np.ndarray):
-        source = _source(samples.images, card)
+        source = source_of(samples.images, card)
         images = _from_array(samples.images, samples.ids, source, recipe)
     else:
         images, source = _from_paths(samples.images, recipe, card)
@@ -63,8 +63,8 @@ def prepare(samples: Samples, recipe: Preprocess, card: Card) -> tuple[Array, Pl
     return images, plan
 
 
-def _source(images: Array, card: Card) -> Input:
-    """What the images (..., C) are, after they agreed with the card."""
+def source_of(images: Array, card: Card) -> Input:
+    """Return what images (..., C) are; DatasetError where the card says something else."""
     channels, dtype = images.shape[-1], images.dtype
     if card.channels not in (None, channels):
         hint = " (they look channel-first: move that axis last)" if card.channels in images.shape[1:-1] else ""
@@ -132,7 +132,7 @@ class _Read(NamedTuple):
 
 def _from_paths(paths: Sequence[Path], recipe: Preprocess, card: Card) -> tuple[Array, Input]:
     first = _first_readable(paths, card)
-    source = _source(first, card)
+    source = source_of(first, card)
     size = recipe.size or (first.shape[0], first.shape[1])
     out = allocate((len(paths), *size, source.channels), first.dtype)
 

@@ -70,10 +70,19 @@ def figure_of_recipe(
         InputError: an unknown class, data that cannot be used, or a step that these images cannot take.
     """
     card, known = shelf.find(recipe.dataset, folder)
-    classes = _classes(card, wanted.classes)
+    # Before the data is read.
+    _classes(card, wanted.classes)
     place = find_root(card, root, recipe.root, known)
     say(f"Reading {card.name}")
-    samples = load_samples(card, place, shelf)
+    return draw_recipe(recipe, card, load_samples(card, place, shelf), wanted, out)
+
+
+def draw_recipe(recipe: Recipe, card: Card, samples: Samples, wanted: Wanted, out: Path) -> str:
+    """Draw training images of a dataset beside what a recipe makes of them, and return the caption.
+
+    As :func:`figure_of_recipe`, for a dataset that was read already.
+    """
+    classes = _classes(card, wanted.classes)
     shown, names, plan = shown_images(recipe, card, samples, classes, wanted)
     groups, caption = _groups(recipe, plan, shown)
     display = display_of(list(shown.images), plan.input)
@@ -91,7 +100,11 @@ def shown_images(
     recipe: Recipe, card: Card, samples: Samples, classes: Sequence[int], wanted: Wanted
 ) -> tuple[Shown, list[str], Plan]:
     """Return training images of these classes, prepared, the title of each one's class, and the plan."""
-    parts = split_samples(samples, recipe.split, card.class_names)
+    split = recipe.split
+    if split.folds is not None and split.fold is None:
+        # Of a cross-validation the first fold's.
+        split = split.model_copy(update={"fold": 0})
+    parts = split_samples(samples, split, card.class_names)
     train = np.flatnonzero(parts == "train")
     rows = train[chosen_rows(samples.labels[train], classes, wanted.images, recipe.seed)]
     images, plan = prepare(samples.take(rows), recipe.preprocess, card)

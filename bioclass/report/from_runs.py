@@ -120,7 +120,7 @@ def _drawn(
     wrong = where[rows]
     titles = [item.title or item.name for item in run.card.classes]
     texts = captions(rows, labels, votes, titles, both=both)
-    caption, pages = draw_samples(run, samples, wrong, texts, caption, out)
+    caption, pages = draw_samples(samples, run.plan.input, wrong, texts, caption, out)
     table = out.with_suffix(".csv")
     write_atomic(table, table_csv(rows, labels, samples.ids[where], votes, run.classes))
     return Drawn(caption, len(rows), tuple(pages), table)

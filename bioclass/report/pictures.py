@@ -1,4 +1,4 @@
-"""A gallery of stored images of a run's dataset, as they are seen."""
+"""A gallery of stored images of a dataset, as they are seen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.images import read_image, to_channels
-from bioclass.report.display import display_of
+from bioclass.preprocess import Input
+from bioclass.report.display import Display, display_of
 from bioclass.report.gallery import Caption, draw_gallery
 from bioclass.report.variants import spread
-from bioclass.run import Run
 from bioclass.samples import Samples
 
 EXAMPLES = 64
@@ -21,18 +21,25 @@ EXAMPLES = 64
 
 
 def draw_samples(
-    run: Run, samples: Samples, rows: npt.NDArray[np.intp], captions: Sequence[Caption], note: str, out: Path
+    samples: Samples,
+    source: Input,
+    rows: npt.NDArray[np.intp],
+    captions: Sequence[Caption],
+    note: str,
+    out: Path,
+    display: Display | None = None,
 ) -> tuple[str, list[Path]]:
     """Draw the images of these rows, at least one, with their captions; return the note and the files.
 
-    How the images are shown is added to the note, which stands below every page.
+    How the images are shown, by default as these images let it, is added to the note, which stands below every
+    page. ``source`` is what the images are.
     """
-    examples = [_image(samples, run, rows[place]) for place in spread(len(rows), EXAMPLES)]
-    display = display_of(examples, run.plan.input)
+    examples = [_image(samples, source, rows[place]) for place in spread(len(rows), EXAMPLES)]
+    display = display or display_of(examples, source)
     shapes = {(image.shape[0], image.shape[1]) for image in examples}
     note = f"{note} {display.note}".rstrip()
     files = draw_gallery(
-        lambda number: display(_image(samples, run, rows[number])),
+        lambda number: display(_image(samples, source, rows[number])),
         captions,
         shapes.pop() if len(shapes) == 1 else (1, 1),
         out,
@@ -41,10 +48,15 @@ def draw_samples(
     return note, files
 
 
-def _image(samples: Samples, run: Run, row: int) -> npt.NDArray[Any]:
+def display_of_samples(samples: Samples, source: Input, rows: npt.NDArray[np.intp]) -> Display:
+    """Return how the images of these rows are shown, for several galleries that are to compare."""
+    return display_of([_image(samples, source, rows[place]) for place in spread(len(rows), EXAMPLES)], source)
+
+
+def _image(samples: Samples, source: Input, row: int) -> npt.NDArray[Any]:
     """One image (H, W, C), as it is stored."""
     found = samples.images[row]
     if isinstance(found, Path):
-        return to_channels(read_image(found), run.plan.channels, found)
+        return to_channels(read_image(found), source.channels, found)
     image: npt.NDArray[Any] = found
     return image

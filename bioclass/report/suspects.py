@@ -138,4 +138,4 @@ def _draw(file: Path, held: HeldOut, found: Sequence[Suspect], agreed: float) ->
         f"gives {100 * agreed:.1f} % of the labels itself: in the others it may be the one that errs."
     )
     rows = held.rows[[each.row for each in found]]
-    return draw_samples(held.run, held.samples, rows, captions, note, file)[1]
+    return draw_samples(held.samples, held.run.plan.input, rows, captions, note, file)[1]
