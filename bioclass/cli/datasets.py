@@ -130,7 +130,7 @@ def _draw(card: Card, samples: Samples, folder: Path, recipe: Recipe | None) -> 
 def _print_counts(title: str, counts: dict[str, dict[str, int]], pictured: Pictured | None) -> None:
     """The images of each class by part, and how many groups they lie in."""
     found = {part for row in counts.values() for part in row}
-    columns = [part for part in ("all", "train", "validation", "test") if part in found]
+    columns: list[str] = [part for part in ("all", "train", "validation", "test") if part in found]
     rows = [[label, *(f"{row.get(part, 0)}" for part in columns)] for label, row in counts.items()]
     rows.append(["total", *(str(sum(row.get(part, 0) for row in counts.values())) for part in columns)])
     structure = None if pictured is None else pictured.structure

@@ -60,8 +60,8 @@ class Structure:
         """Return how the images lie in the groups, in words."""
         images, spans = self.images, self.spans
         return (
-            f"{len(images):,} {self.what}s hold from {images.min()} to {images.max()} images, {np.median(images):g} "
-            f"in the middle; {int((spans == 1).sum()):,} hold one class only."
+            f"{len(images):,} {self.what}s hold from {images.min()} to {images.max()} images each (median "
+            f"{np.median(images):g}), {int((spans == 1).sum()):,} of them of one class only."
         )
 
     def as_dict(self) -> dict[str, Any]:

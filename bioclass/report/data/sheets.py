@@ -39,7 +39,7 @@ def draw_sheets(samples: Samples, card: Card, seen: Seen, folder: Path, seed: in
         file = folder / f"class-{number:0{digits}}-{_plain(item.name)}.png"
         total = int((samples.labels == number - 1).sum())
         if len(rows) == total:
-            some = f"All {total:,} {card.images()}" if total > 1 else f"The only one of the {card.images()}"
+            some = f"all {total:,} {card.images()}" if total > 1 else f"the only one of the {card.images()}"
         else:
             spread = "" if samples.groups is None else f", spread over {card.group or 'group'}s"
             some = f"{len(rows):,} of {total:,} {card.images()}, chosen by chance{spread}"

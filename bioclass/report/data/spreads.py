@@ -91,7 +91,7 @@ def value_spread(seen: Seen, labels: npt.NDArray[np.int64], names: Sequence[str]
     more = f" The first {shown} of {channels} channels." if shown < channels else ""
     caption = (
         f"Values of the pixels of {looked}, by class and channel. Heights are square roots of shares, so that rare "
-        f"values can be seen.{outside}{more}"
+        f"values can be seen, and each row fills its height.{outside}{more}"
     )
     overall = [np.mean(mean) for mean in means]
     alt = "Values by class and channel; means over the classes: " + ", ".join(
@@ -101,8 +101,9 @@ def value_spread(seen: Seen, labels: npt.NDArray[np.int64], names: Sequence[str]
 
 
 def _finite(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    floats = values.astype(np.float64)
-    return floats[np.isfinite(floats)]
+    floats: npt.NDArray[np.float64] = values.astype(np.float64)
+    finite: npt.NDArray[np.bool_] = np.isfinite(floats)
+    return floats[finite]
 
 
 def _edges(seen: Seen, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -123,6 +124,15 @@ def _channel(number: int, channels: int) -> str:
     return _RGB[number] if channels == 3 else f"channel {number + 1}"
 
 
+def _heights(counts: npt.NDArray[np.int64], rooted: bool) -> npt.NDArray[np.float64]:
+    """The heights of bars, (K, bins), in rows: shares by one scale for all, or their roots, each row by its own."""
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    heights: npt.NDArray[np.float64] = np.sqrt(shares) if rooted else shares
+    highest = heights.max(axis=1 if rooted else None, keepdims=True)
+    scaled: npt.NDArray[np.float64] = 0.88 * heights / np.maximum(highest, 1e-12)
+    return scaled
+
+
 def _in_two_lines(name: str) -> str:
     """A name as there is room for it beside its row."""
     first, *more = wrapped(plain(name), SMALL, _NAMES).split("\n")
@@ -134,7 +144,9 @@ def _rows(name: str, measures: Sequence[Measure], names: Sequence[str], alt: str
     if len(names) > CLASSES:
         caption += f" The first {CLASSES} of {len(names)} classes."
         names = names[:CLASSES]
-    bands = [measures[start : start + ACROSS] for start in range(0, len(measures), ACROSS)]
+    # Bands of about equally many columns.
+    across = -(-len(measures) // -(-len(measures) // ACROSS))
+    bands = [measures[start : start + across] for start in range(0, len(measures), across)]
     texts = [_in_two_lines(each) for each in names]
     left = max(measured(line, SMALL) for text in texts for line in text.split("\n")) + 0.12
     high = len(names) * _ROW
@@ -146,11 +158,7 @@ def _rows(name: str, measures: Sequence[Measure], names: Sequence[str], alt: str
             top = _TOP + number * (_TOP + high + _BELOW)
             for column, measure in enumerate(band):
                 axes = page.axes(left + column * (wide + _BETWEEN), top, wide, high)
-                shares = (
-                    measure.counts[: len(names)] / np.maximum(1, measure.counts[: len(names)].sum(axis=1))[:, None]
-                )
-                heights = np.sqrt(shares) if name == "values" else shares
-                heights = 0.88 * heights / max(heights.max(), 1e-12)
+                heights = _heights(measure.counts[: len(names)], rooted=name == "values")
                 for row, height in enumerate(heights):
                     ground = len(names) - 1 - row
                     axes.stairs(ground + height, measure.edges, baseline=ground, fill=True, color=RIGHT.light)
