@@ -195,14 +195,14 @@ def test_what_is_striking_is_said(shown: SimpleNamespace) -> None:
     assert "The image size tells the class: from it alone 100 %" in told
 
 
-def test_without_a_root_only_the_card_is_shown(shown: SimpleNamespace) -> None:
-    result = run_cli("datasets", "show", "part", "--json", cwd=shown.home)
+def test_where_nothing_names_a_folder_only_the_card_is_shown(tmp_path: Path) -> None:
+    result = run_cli("datasets", "show", "digits", "--json", cwd=tmp_path)
     assert json.loads(result.out)["pictures"] is None
-    assert not (shown.home / "part-pictures").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_in_words(tiny: SimpleNamespace, tmp_path: Path) -> None:
-    result = run_cli("datasets", "show", tiny.data, "--root", tiny.data, cwd=tmp_path)
+    result = run_cli("datasets", "show", tiny.data, cwd=tmp_path)
     assert result.status == 0, result.err
     assert "Looked at all 60 images: gray, 8 bits, 12 x 12 pixels" in result.out
     assert "Pictures in pics-pictures" in result.out and "class-3-class2.png" in result.out

@@ -171,7 +171,7 @@ def test_show_without_the_files(name, tmp_path):
 
 def test_show_counts_a_partial_copy(tmp_path):
     corals(CARDS["rsmas"], tmp_path)
-    shown = run_cli("datasets", "show", "rsmas", "--root", tmp_path)
+    shown = run_cli("datasets", "show", "rsmas", env={"BIOCLASS_ROOT": str(tmp_path)})
     assert shown.status == 0, shown.err
     assert "Published are 766 patches" in shown.out
     assert shown.out.splitlines()[-1].split() == ["total", "28"]

@@ -59,8 +59,9 @@ def show(
 ) -> None:
     """Show a dataset's card, and how many images of each class there are where its files are.
 
-    With --root, --recipe or --out it is also drawn: images of each class, how sizes and values are spread, the
-    groups. Of a large dataset a part is looked at. What is striking is said; `bioclass check` looks for more.
+    A folder, and a dataset with --root, --recipe or --out, is also drawn: images of each class, how sizes and
+    values are spread, the groups. Of a large one a part is looked at. What is striking is said; `bioclass check`
+    finds more.
     """
     from bioclass.dataset import find_root, load_samples, missing_files
     from bioclass.errors import DatasetError
@@ -70,7 +71,7 @@ def show(
     shelf = Shelf.of(path or ())
     card, itself = shelf.find(name)
     chosen = None if recipe is None else load_recipe(shelf.recipe(recipe))
-    drawn = root is not None or chosen is not None or out is not None
+    drawn = any(each is not None for each in (root, itself, chosen, out))
     folder = out or Path(f"{card.name}-pictures")
     if drawn:
         from bioclass.report.data.whole import check_folder
@@ -82,8 +83,7 @@ def show(
         samples = load_samples(card, place, shelf)
     except DatasetError as error:
         # Without the files the card is still worth reading; where they are named, the problem is the answer.
-        named = drawn or itself is not None
-        if named or not (missing_files(card, place) or card.format or not place.is_dir()):
+        if drawn or not (missing_files(card, place) or card.format or not place.is_dir()):
             raise
         problem = str(error)
     counts = {} if samples is None else _counts(card, samples)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,16 @@ from bioclass.samples import Samples
 EXAMPLES = 64
 """Images by which it is decided how all are shown."""
 
+EXAMPLE = 500
+"""Pixels along the longer side of such an image that are enough."""
+
+
+class Manner(NamedTuple):
+    """How images are shown: their pixels, and the height and width of the place for each."""
+
+    display: Display
+    shape: tuple[int, int]
+
 
 def draw_samples(
     samples: Samples,
@@ -27,30 +37,34 @@ def draw_samples(
     captions: Sequence[Caption],
     note: str,
     out: Path,
-    display: Display | None = None,
+    manner: Manner | None = None,
 ) -> tuple[str, list[Path]]:
     """Draw the images of these rows, at least one, with their captions; return the note and the files.
 
-    How the images are shown, by default as these images let it, is added to the note, which stands below every
+    How the images are shown, by default as some of them let it, is added to the note, which stands below every
     page. ``source`` is what the images are.
     """
-    examples = [_image(samples, source, rows[place]) for place in spread(len(rows), EXAMPLES)]
-    display = display or display_of(examples, source)
-    shapes = {(image.shape[0], image.shape[1]) for image in examples}
+    display, shape = manner or _manner(samples, source, rows)
     note = f"{note} {display.note}".rstrip()
-    files = draw_gallery(
-        lambda number: display(_image(samples, source, rows[number])),
-        captions,
-        shapes.pop() if len(shapes) == 1 else (1, 1),
-        out,
-        note,
-    )
+    files = draw_gallery(lambda number: display(_image(samples, source, rows[number])), captions, shape, out, note)
     return note, files
 
 
-def display_of_samples(samples: Samples, source: Input, rows: npt.NDArray[np.intp]) -> Display:
-    """Return how the images of these rows are shown, for several galleries that are to compare."""
-    return display_of([_image(samples, source, rows[place]) for place in spread(len(rows), EXAMPLES)], source)
+def place_of(shapes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Return the height and width of the place for images of these heights and widths: theirs, or a square."""
+    found = set(shapes)
+    return found.pop() if len(found) == 1 else (1, 1)
+
+
+def _manner(samples: Samples, source: Input, rows: npt.NDArray[np.intp]) -> Manner:
+    shapes, examples = [], []
+    for place in spread(len(rows), EXAMPLES):
+        image = _image(samples, source, rows[place])
+        shapes.append((image.shape[0], image.shape[1]))
+        # A large image is let go.
+        apart = max(1, max(shapes[-1]) // EXAMPLE)
+        examples.append(image[::apart, ::apart].copy())
+    return Manner(display_of(examples, source), place_of(shapes))
 
 
 def _image(samples: Samples, source: Input, row: int) -> npt.NDArray[Any]:

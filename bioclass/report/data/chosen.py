@@ -30,7 +30,7 @@ EACH = 24
 """Images of a class at least, if it has as many and they are not large."""
 FEWEST = 8
 """Images of a class that are looked at however large they are."""
-BYTES = 400_000_000
+BYTES = 200_000_000
 """Of image files that are read."""
 PIXELS = 2000
 """Pixels of an image whose values are kept, evenly spread over it."""

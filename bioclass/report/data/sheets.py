@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
-import numpy as np
-
 from bioclass.card import Card
 from bioclass.report.data.chosen import EACH, Seen, by_class, spread_rows
-from bioclass.report.pictures import display_of_samples, draw_samples
+from bioclass.report.display import display_of
+from bioclass.report.pictures import Manner, draw_samples, place_of
 from bioclass.samples import Samples
 
 
@@ -27,9 +26,7 @@ def draw_sheets(samples: Samples, card: Card, seen: Seen, folder: Path, seed: in
     """
     labels = samples.labels[seen.rows]
     places = by_class(labels, len(card.classes))
-    # An example of every class, before any that has many.
-    examples = seen.rows[np.argsort([rank for place in places for rank in range(len(place))], kind="stable")]
-    display = display_of_samples(samples, seen.source, examples)
+    display = display_of([values[:, None] for values in seen.values], seen.source)
     digits = len(str(len(card.classes)))
     captions = {}
     for number, (item, place) in enumerate(zip(card.classes, places, strict=True), start=1):
@@ -45,7 +42,9 @@ def draw_sheets(samples: Samples, card: Card, seen: Seen, folder: Path, seed: in
             some = f"{len(rows):,} of {total:,} {card.images()}, chosen by chance{spread}"
         note = f"{item.title or item.name}: {some}."
         texts = [(PurePath(str(samples.ids[row])).stem,) for row in rows]
-        captions[file] = draw_samples(samples, seen.source, rows, texts, note, file, display)[0]
+        shapes = seen.facts.shape[place, :2].tolist()
+        manner = Manner(display, place_of((height, width) for height, width in shapes))
+        captions[file] = draw_samples(samples, seen.source, rows, texts, note, file, manner)[0]
     return captions
 
 
