@@ -185,19 +185,19 @@ class Sheet:
         place = (left / wide, 1 - top / high)
         self._figure.legend(lines, names, loc="upper left", bbox_to_anchor=place, ncols=columns, **style)
 
-    def save(self, path: Path, caption: str) -> None:
+    def save(self, path: Path, caption: str, dpi: int = DPI) -> None:
         """Write the figure as PNG or SVG, by the suffix; the same figure gives the same bytes.
 
         The caption is in the file's description.
         """
-        write_atomic(path, self.rendered(path.suffix.lower().lstrip("."), caption))
+        write_atomic(path, self.rendered(path.suffix.lower().lstrip("."), caption, dpi))
 
-    def rendered(self, kind: str, caption: str) -> bytes:
+    def rendered(self, kind: str, caption: str, dpi: int = DPI) -> bytes:
         """Return the bytes of a file of the figure, a "png" or an "svg"."""
         described: dict[str, Any] = {"Description": plain(caption)}
         described |= {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         buffer = io.BytesIO()
-        self._figure.savefig(buffer, format=kind, dpi=DPI, metadata=described)
+        self._figure.savefig(buffer, format=kind, dpi=dpi, metadata=described)
         return buffer.getvalue()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 from bioclass.report.curves.inks import GRID, INKS, NOTE, TEXT
-from bioclass.report.sheet import Sheet, check_target, measured, plain, sheet
+from bioclass.report.sheet import DPI, Sheet, check_target, measured, plain, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +69,7 @@ class Drawing:
         alt: a sentence or two that tell, without the figure, what it shows.
         caption: what stands below it.
         paint: draws it on a sheet.
+        dpi: dots an inch of a PNG; fewer keep one of photographs small.
     """
 
     name: str
@@ -77,16 +78,17 @@ class Drawing:
     alt: str
     caption: str
     paint: Callable[[Sheet], None]
+    dpi: int = DPI
 
     def save(self, path: Path) -> None:
-        """Write the figure as PNG (300 dots an inch) or SVG, by the suffix; the same figure gives the same bytes.
+        """Write the figure as PNG or SVG, by the suffix; the same figure gives the same bytes.
 
         Raises:
             InputError: another suffix, or no such folder.
         """
         check_target(path)
         with self._drawn("path") as page:
-            page.save(path, self.caption)
+            page.save(path, self.caption, self.dpi)
 
     def svg(self, themed: bool = False) -> str:
         """Return the figure as an ``<svg>`` element.
