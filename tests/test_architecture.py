@@ -256,6 +256,7 @@ LINES = [
             "evaluate",
             "predict",
             "export",
+            "explain",
             "check",
             "runs",
             "network",

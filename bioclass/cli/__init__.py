@@ -16,6 +16,7 @@ from bioclass.cli import (
     decide,
     draw,
     evaluate,
+    explain,
     export,
     fit,
     network,
@@ -43,6 +44,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("decide")(decide.decide)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("check")(check.check)
 app.command("study")(study.study)

@@ -88,7 +88,7 @@ def predict(
     model = open_model(run, answers, decide, device, bfloat16)
     if tiling is not None:
         check_tiles(tiling, model.plan, run)
-    files, failed = _files(paths)
+    files, failed = image_files(paths)
     rows: list[dict[str, Any]] = []
     images = 0
     for file, found in _answered(model, tiling, files):
@@ -249,7 +249,7 @@ def _check_out(out: Path | None) -> None:
         raise InputError(f"--out {out}: there is no folder {out.parent}; make it first.")
 
 
-def _files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageError]]]:
+def image_files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageError]]]:
     """Return the image files that are meant, each once, and what is missing or holds none."""
     from bioclass.images import find_images
 

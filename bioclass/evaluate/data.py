@@ -128,6 +128,11 @@ class Data:
             self._samples[key] = load_samples(run.card, where, self._shelf)
         return self._samples[key]
 
+    def stored(self, run: Run, rows: Rows) -> npt.NDArray[Any]:
+        """Return the images (N, H, W, C) of these rows of a run's dataset, as its plan takes them."""
+        images, where = self._images(run, self.samples(run), rows)
+        return images[where]
+
     def _probabilities(self, model: Model, samples: Samples, wanted: Rows) -> Callable[[Rows], Any]:
         """Return what gives the probabilities (N, K) of some of the wanted rows."""
         run = model.run

@@ -51,7 +51,7 @@ class Explainer:
 
     def outputs(self, x: Floats, points: tuple[Point, ...] = ()) -> list[Floats]:
         """Return the tensors at some points, each (N, ...), and the scores (N, K), of prepared images."""
-        found = self._block(points)(mx.nd.array(x, ctx=self.context))
+        found = self.block(points)(mx.nd.array(x, ctx=self.context))
         return [each.asnumpy() for each in (found if isinstance(found, list) else [found])]
 
     def probabilities(self, images: Array) -> Probabilities:
@@ -67,10 +67,18 @@ class Explainer:
 
     def embedded(self, x: Floats) -> Floats:
         """Return ``embed`` of prepared images (N, C, h, w), (N, D)."""
-        features = self.outputs(x, (self.graph.features,))[0]
+        return self.pooled(self.outputs(x, (self.graph.features,))[0])
+
+    def pooled(self, features: Floats) -> Floats:
+        """Return the tensor that the last layer takes, (N, ...), as vectors (N, D)."""
         if self.graph.features.spatial:
             features = features.mean(axis=(2, 3))
         return features.reshape(len(features), -1)
+
+    @property
+    def batch(self) -> int:
+        """How many images are computed at a time."""
+        return batch_size(self.plan)
 
     def gradcam(self, image: Array, target: int | None = None) -> Heat:
         """Return where the evidence for a class lies, (H, W): Grad-CAM (Selvaraju et al. 2017, equations 1 and 2).
@@ -98,7 +106,7 @@ class Explainer:
                 "an occlusion map needs none."
             )
         x = mx.nd.array(self.prepared(image[None]), ctx=self.context)
-        maps, scores = self._block((point,))(x)
+        maps, scores = self.block((point,))(x)
         maps = maps.copy()
         target = int(scores.asnumpy().argmax()) if target is None else target
         maps.attach_grad()
@@ -121,7 +129,7 @@ class Explainer:
     def drops(self, image: Array, target: int | None = None) -> Floats:
         """Return how much a class's probability falls where an image is covered, (H, W) (Zeiler and Fergus 2014).
 
-        A patch of a sixth of the side, in the median colour of the image's border, covers what the network sees at
+        A patch of a fifth of the side, in the median colour of the image's border, covers what the network sees at
         one place after another; a pixel has the mean over the patches that covered it.
 
         Args:
@@ -136,7 +144,7 @@ class Explainer:
         for one, (rows, columns) in zip(covered[1:], places, strict=True):
             one[:, rows, columns] = empty
         found = in_batches(
-            lambda which: self.outputs(covered[which])[-1], np.arange(len(covered)), self._batch(len(covered))
+            lambda which: self.outputs(covered[which])[-1], np.arange(len(covered)), min(self.batch, len(covered))
         )
         probabilities = softmax(np.concatenate(list(found)))
         target = int(probabilities[0].argmax()) if target is None else target
@@ -146,14 +154,18 @@ class Explainer:
             counts[rows, columns] += 1
         return to_stored((sums / counts).astype(np.float32), self.plan, image)
 
-    def _batch(self, count: int) -> int:
-        return min(batch_size(self.plan), count)
-
     def _batches(self, images: Array, compute: Any) -> Any:
         rows = np.arange(len(images))
-        return in_batches(lambda chunk: compute(self.prepared(images[chunk])), rows, self._batch(len(images)))
+        return in_batches(lambda chunk: compute(self.prepared(images[chunk])), rows, min(self.batch, len(images)))
 
-    def _block(self, points: tuple[Point, ...]) -> Any:
+    def first_weights(self) -> tuple[Floats, bool]:
+        """Return the weights of the first layer, (units, C, h, w), and whether it is a convolution."""
+        name, convolution = self.graph.first_weight()
+        weights: Floats = self.net.collect_params()[name].data(self.context).asnumpy()
+        return (weights if convolution else weights.reshape(-1, *self.shape)), convolution
+
+    def block(self, points: tuple[Point, ...]) -> Any:
+        """Return what computes the tensors at some points, and the scores, of an NDArray of prepared images."""
         if points not in self._blocks:
             self._blocks[points] = self.graph.outputs(points)
         return self._blocks[points]

@@ -22,39 +22,39 @@ COLOURS = "viridis"
 """Perceptually uniform, and told apart without colour vision."""
 OPACITY = 0.7
 """Of the colour where the heat is 1."""
-PATCH = 1 / 6
+PATCH = 1 / 5
 """Side of what is covered in an occlusion map, as a share of the image's."""
 
 
 def spread(values: Array, field: Field | None, size: tuple[int, int]) -> Heat:
     """Return values (h, w) of a layer's places at every pixel of its network's input, by bilinear interpolation.
 
-    Each value is put where the centre of its receptive field is, and continued to the edges. Without a field the
-    places are taken to be evenly spread.
+    Each value is put where the centre of its receptive field is; beyond the outermost centres it falls to nothing
+    over half a receptive field. Without a field the places are taken to be evenly spread.
 
     Args:
         values: (h, w).
         field: of the layer.
         size: of the input, (H, W) in pixels.
     """
-    rows, columns = (
-        _between(
-            values.shape[axis],
-            size[axis],
-            None if field is None else (field.first[axis], field.jump[axis]),
-        )
-        for axis in (0, 1)
-    )
+    rows, columns = (_between(values.shape[axis], size[axis], field, axis) for axis in (0, 1))
     heat: Heat = (rows @ values.astype(np.float64) @ columns.T).astype(np.float32)
     return heat
 
 
-def _between(count: int, side: int, places: tuple[float, float] | None) -> npt.NDArray[np.float64]:
+def _between(count: int, side: int, field: Field | None, axis: int) -> npt.NDArray[np.float64]:
     """The weights (side, count) of linear interpolation from a few places to all pixels of a side."""
-    first, jump = ((side / count - 1) / 2, side / count) if places is None else places
-    where = first + jump * np.arange(count)
-    columns = [np.interp(np.arange(side), where, unit) for unit in np.eye(count)]
-    return np.stack(columns, axis=1)
+    if field is None:
+        where = (np.arange(count) + 0.5) * side / count - 0.5
+        reach = np.inf
+    else:
+        where = field.first[axis] + field.jump[axis] * np.arange(count)
+        reach = field.side[axis] / 2
+    pixels = np.arange(side)
+    columns = np.stack([np.interp(pixels, where, unit) for unit in np.eye(count)], axis=1)
+    beyond = np.maximum(where[0] - pixels, 0) + np.maximum(pixels - where[-1], 0)
+    faded: npt.NDArray[np.float64] = columns * np.maximum(1 - beyond / reach, 0)[:, None]
+    return faded
 
 
 def scaled(values: Array, least: float = 0.0) -> Heat:
@@ -68,7 +68,7 @@ def scaled(values: Array, least: float = 0.0) -> Heat:
 def patches(size: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
     """Yield the places that are covered in turn, rows and columns, of an input (H, W).
 
-    Each is about a sixth of the input along each axis, and neighbours overlap by half.
+    Each is about a fifth of the input along each axis, and neighbours overlap by half.
     """
     along = []
     for side in size:

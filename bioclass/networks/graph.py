@@ -11,6 +11,7 @@ from bioclass.backend import mx
 from bioclass.networks.cut import FEATURES, cut
 from bioclass.networks.describe import Field, fields_of
 
+_ACTIVATIONS = ("Activation", "LeakyReLU", "relu", "clip", "Dropout")
 _AS_PREDICTING = {"BatchNorm": {"use_global_stats": "True"}, "Dropout": {"p": "0"}}
 
 
@@ -102,11 +103,28 @@ class Graph:
         after = [node for node in self._nodes[start + 1 :] if node["op"] in ("FullyConnected", "Flatten")]
         return any(_pixels(self._shapes[node["inputs"][0][0]]) > 1 for node in after)
 
+    def first_weight(self) -> tuple[str, bool]:
+        """Return the parameter of the first layer that weighs the image, and whether that is a convolution."""
+        for node in self._nodes:
+            if node["op"] in ("Convolution", "FullyConnected"):
+                return self._nodes[node["inputs"][1][0]]["name"], node["op"] == "Convolution"
+        raise AssertionError("a network without weights")
+
     def outputs(self, points: Sequence[Point]) -> Any:
         """Return a block from images (N, C, H, W) to the tensors at these points, a list, and the scores (N, K)."""
         internals = self._scores.get_internals()
         wanted = [internals[self._output(point.node)] for point in points]
         return self._block(mx.sym.Group([*wanted, self._scores]), "data")
+
+    def until(self, point: Point) -> Any:
+        """Return a block from images (N, C, H, W) to the tensor at a point, before its activation if it has one.
+
+        A ReLU that is off has no gradient. What follows is not computed.
+        """
+        number = point.node
+        while self._nodes[number]["op"] in _ACTIVATIONS:
+            number = self._nodes[number]["inputs"][0][0]
+        return self._block(self._scores.get_internals()[self._output(number)], "data")
 
     def after(self, point: Point) -> Any:
         """Return a block from the tensor at a point, and the images (N, C, H, W), to the scores (N, K)."""
@@ -122,7 +140,8 @@ class Graph:
     def _block(self, symbol: Any, *names: str) -> Any:
         inputs = [mx.sym.var(name, dtype="float32") for name in names]
         block = mx.gluon.SymbolBlock(symbol, inputs, params=self._parameters)
-        block.hybridize(static_alloc=True, static_shape=True)
+        # Without static_alloc, which would keep the memory of every such block.
+        block.hybridize()
         return block
 
     def _point(self, number: int) -> Point:
