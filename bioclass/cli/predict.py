@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -199,9 +197,14 @@ def _answered(
     model: Model, tiling: Tiling | None, files: list[Path]
 ) -> Iterator[tuple[Path, list[dict[str, Any]] | ImageError]]:
     """Yield every file with its rows of the table, or with the error for which it could not be used."""
+    from bioclass.evaluate.rows import row_of
+
+    def row(probabilities: npt.NDArray[np.float64]) -> dict[str, Any]:
+        return row_of(probabilities, model.classes, model.fitted, model.decided)
+
     if tiling is None:
         for file, answer in model.answer(files):
-            yield file, answer if isinstance(answer, ImageError) else [_row(answer, model)]
+            yield file, answer if isinstance(answer, ImageError) else [row(answer)]
         return
     from bioclass.tiles import answer_tiles
 
@@ -211,32 +214,7 @@ def _answered(
         except ImageError as problem:
             yield file, problem
         else:
-            yield file, [{**where, **_row(answer, model)} for where, answer in tiled.regions()]
-
-
-def _row(probabilities: npt.NDArray[np.float64], model: Model) -> dict[str, Any]:
-    """The columns of an image with probabilities (K,)."""
-    classes, fitted, decided = model.classes, model.fitted, model.decided
-    # Decisions are of the network's own probabilities; what is printed may be calibrated for answers.
-    decisions = {} if decided is None else decided.decisions(probabilities[None])
-    more: dict[str, Any] = {}
-    if fitted is not None:
-        table = fitted.calibrated(probabilities[None])
-        probabilities = table[0]
-        if fitted.error_rate is not None:
-            from bioclass.evaluate.tables import column, set_names
-
-            more["answered"] = bool(fitted.answered(table)[0])
-            for rule, conformal in fitted.conformal.items():
-                more[column(rule)] = set_names(conformal.sets(table), table, classes)[0]
-    best = int(probabilities.argmax())
-    return {
-        "class": classes[best],
-        "probability": float(probabilities[best]),
-        **more,
-        **{name: values[0] for name, values in decisions.items()},
-        **{f"p_{name}": float(p) for name, p in zip(classes, probabilities, strict=True)},
-    }
+            yield file, [{**where, **row(answer)} for where, answer in tiled.regions()]
 
 
 def _check_out(out: Path | None) -> None:
@@ -271,16 +249,13 @@ def image_files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageEr
 def _write(
     rows: list[dict[str, Any]], failed: list[tuple[Path, ImageError]], out: Path | None, as_json: bool
 ) -> None:
-    from bioclass.answers import cell
+    from bioclass.evaluate.rows import rows_csv
     from bioclass.files import write_atomic
 
-    table = io.StringIO()
-    writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
+    table = rows_csv(rows)
     if out is not None:
         # A file name may be any bytes; what is not text is written as an escape.
-        write_atomic(out, table.getvalue().encode(errors="backslashreplace"))
+        write_atomic(out, table.encode(errors="backslashreplace"))
         say(f"Wrote {len(rows)} rows to {out}")
     if as_json:
         regions = {"images": [row for row in rows if row.get("region") != "tile"]}
@@ -288,4 +263,4 @@ def _write(
             regions["tiles"] = [row for row in rows if row["region"] == "tile"]
         print_json({**regions, "failed": [{"path": str(path), "error": str(error)} for path, error in failed]})
     elif out is None:
-        sys.stdout.write(table.getvalue())
+        sys.stdout.write(table)

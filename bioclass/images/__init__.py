@@ -13,13 +13,14 @@ import numpy.typing as npt
 
 from bioclass.errors import BioclassError, ImageError
 from bioclass.images.pillow import is_deep, read_deep, read_pillow
-from bioclass.images.pixels import LIMIT_MEGAPIXELS, check_size
+from bioclass.images.pixels import LIMIT_MEGAPIXELS, at_most, check_size
 from bioclass.images.tiff import read_tiff
 from bioclass.storage import npy_header
 
 __all__ = [
     "LIMIT_MEGAPIXELS",
     "SUFFIXES",
+    "at_most",
     "channels_of",
     "decoding",
     "find_images",

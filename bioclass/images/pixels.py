@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,18 @@ from bioclass.errors import ImageError
 Array = npt.NDArray[Any]
 
 LIMIT_MEGAPIXELS = 200
+
+_limit: ContextVar[int | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def at_most(megapixels: int) -> Iterator[None]:
+    """Refuse images above a limit of one's own, within, in this thread: for images that strangers choose."""
+    token = _limit.set(megapixels)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
 
 
 def check_size(path: Path, height: int, width: int, channels: int = 1) -> None:
@@ -26,7 +41,7 @@ def check_size(path: Path, height: int, width: int, channels: int = 1) -> None:
     if is_large(height, width, channels):
         raise ImageError(
             f"{path} is too large ({width} x {height} pixels, {channels} channel(s); the limit is "
-            f"{LIMIT_MEGAPIXELS} megapixels): cut it into tiles or scale it down first; a TIFF is read by parts "
+            f"{_megapixels()} megapixels): cut it into tiles or scale it down first; a TIFF is read by parts "
             "with `bioclass predict --tiles`."
         )
 
@@ -34,7 +49,12 @@ def check_size(path: Path, height: int, width: int, channels: int = 1) -> None:
 def is_large(height: int, width: int, channels: int) -> bool:
     """Whether an image is above the limit."""
     # Four channels are the largest that a plain image has; deeper ones count by their values.
-    return height * width * max(1.0, channels / 4) > LIMIT_MEGAPIXELS * 1e6
+    return height * width * max(1.0, channels / 4) > _megapixels() * 1e6
+
+
+def _megapixels() -> float:
+    limit = _limit.get()
+    return LIMIT_MEGAPIXELS if limit is None else limit
 
 
 def without_opaque_alpha(pixels: Array) -> Array:
