@@ -38,6 +38,7 @@ FLOORS = (
     ("evaluate", "fit"),
     ("export", "report", "study"),
     ("explain",),
+    ("serve",),
     ("cli",),
     ("__main__",),
 )
@@ -61,6 +62,9 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "jinja2",
+    "starlette",
+    "uvicorn",
+    "python_multipart",
 }
 
 
@@ -261,6 +265,7 @@ LINES = [
             "runs",
             "network",
             "draw",
+            "serve",
             "study",
             "report",
             "datasets",

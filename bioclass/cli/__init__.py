@@ -24,6 +24,7 @@ from bioclass.cli import (
     recipes,
     report,
     runs,
+    serve,
     study,
 )
 from bioclass.errors import BioclassError
@@ -47,6 +48,7 @@ app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("export")(export.export)
 app.command("check")(check.check)
+app.command("serve")(serve.serve)
 app.command("study")(study.study)
 app.command("runs")(runs.runs)
 app.command("network")(network.network)

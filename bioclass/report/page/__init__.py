@@ -6,6 +6,6 @@
 
 from __future__ import annotations
 
-from bioclass.report.page.html import package_text, render
+from bioclass.report.page.html import package_text, policy, render
 
-__all__ = ["package_text", "render"]
+__all__ = ["package_text", "policy", "render"]

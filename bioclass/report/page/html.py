@@ -47,7 +47,7 @@ def render(
     given = {
         "scripts": [_inline(text, "script") for text in texts],
         "styles": [_inline(text, "style") for text in (package_text("style.css"), *styles)],
-        "policy": _policy(texts, connect),
+        "policy": policy(texts, connect),
     }
     return environment(package).get_template(template).render({**given, **values})
 
@@ -95,7 +95,7 @@ def _inline(text: str, element: str) -> Markup:
     return Markup(text)
 
 
-def _policy(scripts: Sequence[str], connect: bool) -> str:
+def policy(scripts: Sequence[str], connect: bool) -> str:
     """Return the page's Content-Security-Policy: nothing is fetched, and no other script is run."""
     digests = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
