@@ -64,8 +64,8 @@ def serve(
         models = _load(sources, worker, root, path, device)
         service = Service(models, worker, Limits())
         names = ", ".join(service.models)
-        say(f"Serving {names} at {address(listening)} (Ctrl-C ends it)")
-        run(app(service, host), listening)
+        where = address(listening)
+        run(app(service, host), listening, lambda: say(f"Serving {names} at {where} (Ctrl-C ends it)"))
 
 
 def _load(

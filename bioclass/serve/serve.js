@@ -76,7 +76,9 @@
       lines.push(["Answer", answer.answered ? "certain enough" : "not certain enough: none at this error rate"]);
     }
     for (const [key, value] of Object.entries(answer)) {
-      if (Array.isArray(value)) lines.push([key.replaceAll("_", " "), value.map((name) => names.get(name)).join(", ") || "none"]);
+      if (!Array.isArray(value)) continue;
+      const set = value.map((name) => names.get(name)).join(", ") || "none";
+      lines.push([`One of these, at an error rate of ${100 * model.error_rate} % (${key.replaceAll("_", " ")})`, set]);
     }
     if (answer.positive !== undefined) {
       lines.push([`Positive (${model.positive.positive.map((name) => names.get(name)).join(", ")})`, answer.positive ? "yes" : "no"]);
@@ -133,7 +135,7 @@
   const meanOf = (image) => {
     const names = titles(image.answers[0].model);
     return element(
-      "section", { class: "answer" }, element("h4", {}, `Mean of ${image.answers.length} models`),
+      "section", { class: "answer mean" }, element("h4", {}, `Mean of ${image.answers.length} models`),
       best(image.mean, names), ...allBars(image.mean.probabilities, names),
     );
   };
@@ -149,17 +151,21 @@
     remove.addEventListener("click", () => { made.remove(); cards(); });
     return { made, body };
   };
-  const fill = (body, image) => {
-    const parts = image.answers.map(answerOf);
-    if (image.mean) parts.unshift(meanOf(image));
-    body.replaceChildren(...parts);
-    const told = image.mean ?? image.answers.find((answer) => !answer.error);
-    const names = titles(image.answers[0].model);
-    say(told ? `${image.name}: ${names.get(told.class) ?? told.class}, ${percent(told.probability)}` : image.answers[0].error);
-  };
   const fail = (body, sentence) => {
     body.replaceChildren(element("div", { class: "notice bad" }, element("p", {}, sentence)));
     say(sentence);
+  };
+  const fill = (body, image) => {
+    const parts = image.answers.map(answerOf);
+    const errors = image.answers.map((answer) => answer.error);
+    if (errors[0] && new Set(errors).size === 1) {
+      fail(body, errors[0]);
+      return;
+    }
+    if (image.mean) parts.unshift(meanOf(image));
+    body.replaceChildren(...parts);
+    const told = image.mean ?? image.answers.find((answer) => !answer.error);
+    if (told) say(`${image.name}: ${titles(told.model ?? image.answers[0].model).get(told.class)}, ${percent(told.probability)}`);
   };
   const classify = async (body, field, file) => {
     const form = new FormData();

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -57,8 +58,8 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def run(app: ASGIApp, listening: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM; a second one ends all at once."""
+def run(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Answer requests until SIGINT or SIGTERM, at once where one comes twice; ``ready`` is called at the start."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -70,11 +71,13 @@ def run(app: ASGIApp, listening: socket.socket) -> None:
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GOODBYE,
     )
-    asyncio.run(_serve(_Server(config), listening))
+    asyncio.run(_serve(_Server(config, ready), listening))
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
     def stop() -> None:
+        # What is given up from now on is no mistake to be told of.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         server.force_exit, server.should_exit = server.should_exit, True
 
     loop = asyncio.get_running_loop()
@@ -85,6 +88,14 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     """Leaves signals alone: uvicorn's own way raises them again in the end, which would not be a clean one."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

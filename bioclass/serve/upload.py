@@ -145,7 +145,7 @@ class _Form:
     def _header(self, into: bytearray, data: bytes) -> None:
         self._part.headers += len(data)
         if self._part.headers > _HEADERS:
-            raise Refused(413, f"The headers of a part are longer than {_HEADERS} bytes: give shorter names.")
+            raise Refused(400, f"The headers of a part are longer than {_HEADERS} bytes: give shorter names.")
         into.extend(data)
 
     def _header_end(self) -> None:
