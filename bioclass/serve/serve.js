@@ -92,7 +92,7 @@
     if (found.state === "missing") return element("p", { class: "muted" }, `No training images are shown. ${found.note}`);
     if (found.state === "reading") {
       const share = found.wanted ? ` (${Math.floor((100 * found.done) / found.wanted)} %)` : "";
-      return element("p", { class: "muted" }, `Training images are still being read${share}: give the image again in a moment.`);
+      return element("p", { class: "muted" }, `Training images are still being read${share}; the nearest will come.`);
     }
     const of = found.wanted < found.training ? `${found.wanted} of the ${found.training}` : `the ${found.training}`;
     const shown = found.images.map((each) => {
@@ -123,7 +123,7 @@
       best(answer, names),
       element(
         "div", { class: "pair" }, picture(seen, "The image as the model takes it", "As the model takes it"),
-        picture(overlay, `Evidence for ${names.get(answer.class)} over the image`, `Evidence for ${names.get(answer.class)} (${method})`),
+        picture(overlay, `Evidence for ${names.get(answer.class)} over the image`, `Evidence for ${names.get(answer.class)}, most where yellow (${method})`),
       ),
       ...allBars(answer.probabilities, names),
     );
@@ -175,7 +175,11 @@
     try {
       const sentence = tooLarge(file);
       if (sentence) throw new Error(sentence);
-      fill(body, (await ask(`/api/predict?${asked}`, form)).images[0]);
+      const [image] = (await ask(`/api/predict?${asked}`, form)).images;
+      fill(body, image);
+      if (image.answers.some((answer) => answer.nearest?.state === "reading")) {
+        setTimeout(() => { if (body.isConnected) classify(body, field, file); }, 3000);
+      }
     } catch (problem) {
       fail(body, problem.message);
     }
@@ -235,11 +239,12 @@
         list.prepend(shown.made);
         cards();
       }
-      const { body } = shown;
-      const found = element("div");
+      const found = element("div", { class: "answers" });
       await classify(found, "drawing", new File([blob], "drawing.png"));
       // Another stroke may have come meanwhile: its answer is the one to show.
-      if (mine === wanted) body.replaceChildren(...found.childNodes);
+      if (mine !== wanted) return;
+      shown.body.replaceWith(found);
+      shown.body = found;
     };
     pen.lineCap = pen.lineJoin = "round";
     pen.lineWidth = 20;

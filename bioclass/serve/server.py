@@ -60,6 +60,11 @@ def address(listening: socket.socket) -> str:
 
 def run(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> None:
     """Answer requests until SIGINT or SIGTERM, at once where one comes twice; ``ready`` is called at the start."""
+    asyncio.run(_serve(server(app, ready), listening))
+
+
+def server(app: ASGIApp, ready: Callable[[], None]) -> uvicorn.Server:
+    """Return what answers requests, with the limits of its connections."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -71,7 +76,7 @@ def run(app: ASGIApp, listening: socket.socket, ready: Callable[[], None]) -> No
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=GOODBYE,
     )
-    asyncio.run(_serve(_Server(config, ready), listening))
+    return _Server(config, ready)
 
 
 async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
