@@ -66,6 +66,19 @@ def find_leaks(samples: Samples, parts: Parts, copies: Sequence[Rows]) -> list[F
     return found
 
 
+def find_copies(samples: Samples, copies: Sequence[Rows]) -> list[Finding]:
+    """Return the images that are there more than once, as a warning."""
+    if not copies:
+        return []
+    pairs = equal(samples.ids, copies)
+    message = f"{count(len(copies))} {'has' if len(copies) == 1 else 'have'} exact copies ({some(pairs)})."
+    mend = (
+        "Leave the copies out. A fit keeps identical files in one part; copies that differ as files need a group "
+        "(--groups FILE.csv)."
+    )
+    return [Finding("copies", "warning", message, mend, pairs)]
+
+
 def find_conflicts(samples: Samples, classes: Sequence[str], copies: Sequence[Rows]) -> list[Finding]:
     """Return the copies of one image that have different labels, as an error."""
     wrong = [rows for rows in copies if len(set(samples.labels[rows].tolist())) > 1]

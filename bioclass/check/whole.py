@@ -19,7 +19,7 @@ from bioclass.check.facts import Facts, look_at
 from bioclass.check.files import find_kinds, find_sizes, find_unreadable, find_values
 from bioclass.check.findings import Finding, Rows, Severity, count, equal, in_order, some
 from bioclass.check.labels import find_class_names, find_imbalance
-from bioclass.check.leaks import find_conflicts, find_leaks, find_singles, split_together
+from bioclass.check.leaks import find_conflicts, find_copies, find_leaks, find_singles, split_together
 from bioclass.check.reading import read_leniently
 from bioclass.check.shortcuts import find_shortcuts
 from bioclass.errors import DatasetError
@@ -127,15 +127,11 @@ def _copies(
 
     sets = [rows[each] for each in near_copies(facts.thumbs, alike, compared)]
     near = without(sets, exact)
-    found = [*find_leaks(samples, parts, exact), *find_conflicts(samples, classes, exact)]
-    if exact:
-        pairs = equal(samples.ids, exact)
-        message = f"{count(len(exact))} {'has' if len(exact) == 1 else 'have'} exact copies ({some(pairs)})."
-        mend = (
-            "Leave the copies out. A fit keeps identical files in one part; copies that differ as files need a "
-            "group (--groups FILE.csv)."
-        )
-        found.append(Finding("copies", "warning", message, mend, pairs))
+    found = [
+        *find_leaks(samples, parts, exact),
+        *find_conflicts(samples, classes, exact),
+        *find_copies(samples, exact),
+    ]
     if near:
         found.append(_near(samples, parts, near, alike))
     return [*exact, *sets], found
