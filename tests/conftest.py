@@ -40,8 +40,15 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def run_cli(*args: object, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
-    """Run ``bioclass`` in this process, where MXNet is imported once; a traceback would fail the test itself."""
+def run_cli(
+    *args: object, cwd: Path | None = None, env: dict[str, str] | None = None, report: bool = False
+) -> Result:
+    """Run ``bioclass`` in this process, where MXNet is imported once; a traceback would fail the test itself.
+
+    ``evaluate`` writes no report unless ``report`` asks for it: its figures take longer than a tiny network.
+    """
+    if args[:1] == ("evaluate",) and not report and "--help" not in args:
+        args = (*args, "--no-report")
     out, err, status = io.StringIO(), io.StringIO(), 0
     # A warning of bioclass is an error here; the command line itself would not show it.
     patched = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,29 +80,34 @@ def number(estimate: Any, digits: int = 4) -> Two:
     return _written(estimate, 1, 4, digits)
 
 
-def _written(estimate: Any, scale: float, digits: int, interval: int) -> Two:
+def _written(estimate: Any, scale: int, digits: int, interval: int) -> Two:
     """The value, and its interval where it has one; a dash where it is undefined."""
-    if estimate.value is None:
-        return Two("-", "")
-    value = f"{estimate.value * scale:.{digits}f}"
-    if estimate.low is None or estimate.high is None:
-        return Two(value, "")
-    return Two(value, f"{estimate.low * scale:.{interval}f}-{estimate.high * scale:.{interval}f}", "{} ({})")
+    from bioclass.report.terms import Term
+
+    return Two(*Term("", scale, digits, interval).written(estimate), "{} ({})")
+
+
+def print_files(folder: Path, reports: Sequence[Path]) -> None:
+    """Print where the files of an evaluation are, and its report if there is one in the folder."""
+    print(f"\nFiles: {folder}")
+    for report in reports:
+        if report.parent == folder:
+            print(f"Report: {report}")
+
+
+def reported(reports: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the reports JSON-ready; nothing where none was written."""
+    return {"reports": [str(report) for report in reports]} if reports else {}
 
 
 def print_metrics(title: str, scored: Scored, counted: str) -> None:
     """Print the figures of one model: a table over all images (``counted`` says how many), a table by class."""
+    from bioclass.report.terms import OVERALL, PER_CLASS
+
     metrics = scored.metrics
-    words = {
-        "accuracy": ("accuracy %", percent),
-        "balanced_accuracy": ("balanced accuracy %", percent),
-        "macro_f1": ("macro F1 %", percent),
-        "mcc": ("Matthews correlation", number),
-        "cohen_kappa": ("Cohen's kappa", number),
-        "log_loss": ("log loss", number),
-        "ece": ("calibration error", number),
-    }
-    rows: list[list[Cell]] = [[label, write(metrics.overall[key])] for key, (label, write) in words.items()]
+    rows: list[list[Cell]] = [
+        [term.head, Two(*term.written(metrics.overall[key]), "{} ({})")] for key, term in OVERALL.items()
+    ]
     if scored.either is not None:
         rows.insert(1, ["accuracy %, either class right *", percent(scored.either.accuracy)])
     print_table(f"{title}: {counted}, with 95 % intervals", ["all classes", "value"], rows)
@@ -111,18 +116,6 @@ def print_metrics(title: str, scored: Scored, counted: str) -> None:
     print()
     rows = []
     for name, figures in metrics.per_class.items():
-        shares = [percent(figures[key], 1) for key in ("precision", "recall", "specificity", "f1")]
-        rows.append([name, str(figures["support"]), *shares, number(figures["auc"], 3)])
-    print_table(
-        "",
-        [
-            "class",
-            "images",
-            Two("precision", "%"),
-            Two("recall", "%"),
-            Two("specificity", "%"),
-            Two("F1", "%"),
-            "AUC",
-        ],
-        rows,
-    )
+        written = [Two(*term.written(figures[key]), "{} ({})") for key, term in PER_CLASS.items()]
+        rows.append([name, str(figures["support"]), *written])
+    print_table("", ["class", "images", *(Two(term.name, term.unit) for term in PER_CLASS.values())], rows)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioclass.cli.common import Json, OneDevice, Paths, Root, number, percent, print_json, print_metrics, say
+from bioclass.cli.common import (
+    Json,
+    OneDevice,
+    Paths,
+    Root,
+    number,
+    percent,
+    print_files,
+    print_json,
+    print_metrics,
+    reported,
+    say,
+)
 from bioclass.cli.reliability import print_reliability
 from bioclass.cli.tables import Cell, Two, print_table, print_text
 from bioclass.errors import InputError
@@ -15,6 +27,7 @@ from bioclass.errors import InputError
 if TYPE_CHECKING:
     from bioclass.evaluate import Evaluated, Evaluation, Selected
     from bioclass.metrics import Metrics
+    from bioclass.shelf import Shelf
 
 
 def evaluate(
@@ -52,13 +65,17 @@ def evaluate(
         ),
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the files of the ensemble.")] = None,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report, a page for people; the tables are written.")
+    ] = False,
     device: OneDevice = "auto",
     path: Paths = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate each run on its test part, and several also against each other and as an ensemble.
 
-    Metrics, confusion matrix and every prediction are also written into RUN/evaluation/PART.
+    Metrics, confusion matrix and every prediction are also written into RUN/evaluation/PART, and a report: one page
+    that opens in any browser, with figures beside it as PNG and SVG.
 
     --calibrate, --error-rate and --select decide on the validation part, and tell by the test part how that does.
     Where it chose the epoch too, what is decided on it is slightly optimistic: trust the figures of the test part.
@@ -74,14 +91,14 @@ def evaluate(
         if any(refused.values()):
             name = next(name for name, given in refused.items() if given)
             raise InputError(f"{name} is not for pooled folds: leave it out, or name one of the runs in {runs[0]}.")
-        evaluate_pooled(runs, Shelf.of(path or ()), root, device, as_json)
+        evaluate_pooled(runs, Shelf.of(path or ()), root, device, as_json, not no_report)
         return
     from bioclass.evaluate import evaluate_runs
 
-    part = part or "test"
+    part, shelf = part or "test", Shelf.of(path or ())
     result = evaluate_runs(
         runs,
-        Shelf.of(path or ()),
+        shelf,
         root=root,
         part=part,
         device=device,
@@ -93,8 +110,9 @@ def evaluate(
         snapshots=snapshots,
         bfloat16=bfloat16,
     )
+    reports = [] if no_report else _reports(result, shelf, root, out)
     if as_json:
-        print_json(result.as_dict())
+        print_json({**result.as_dict(), **reported(reports)})
         return
     for sentence in dict.fromkeys(filter(None, (model.predict.sentence() for model in result.models))):
         print_text(sentence)
@@ -103,14 +121,21 @@ def evaluate(
         # Snapshots are many and much alike: the table of all of them says what there is to see.
         if not (snapshots and result.votes):
             print_metrics(f"{model.name}, {part} part", model.scored, model.scored.counted)
-            print(f"\nFiles: {model.folder}\n")
+            print_files(model.folder, reports)
+            print()
     if bfloat16:
         _print_bfloat16(result.models)
     if result.votes:
         _print_ensemble(result)
     print_reliability(result)
     if out is not None:
-        print(f"\nFiles: {out}")
+        print_files(out, reports)
+
+
+def _reports(result: Evaluation, shelf: Shelf, root: Path | None, out: Path | None) -> list[Path]:
+    from bioclass.report.page import report_runs
+
+    return report_runs(result, shelf, root=root, out=out, say=say)
 
 
 def _print_bfloat16(models: list[Evaluated]) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bioclass.cli.common import asked_to_stop, number, percent, print_json, print_metrics, say
+from bioclass.cli.common import (
+    asked_to_stop,
+    number,
+    percent,
+    print_files,
+    print_json,
+    print_metrics,
+    reported,
+    say,
+)
 from bioclass.cli.tables import Cell, Two, print_table, print_text
 from bioclass.errors import BioclassError, RunError, Stopped
 
@@ -16,16 +25,6 @@ if TYPE_CHECKING:
     from bioclass.fit.session import Request
     from bioclass.run import Folds
     from bioclass.shelf import Shelf
-
-
-FIGURES: dict[str, tuple[Cell, int, int]] = {
-    "accuracy": (Two("accuracy", "%"), 100, 2),
-    "balanced_accuracy": (Two("balanced", "%"), 100, 2),
-    "macro_f1": (Two("macro F1", "%"), 100, 2),
-    "mcc": ("MCC", 1, 4),
-    "log_loss": ("log loss", 1, 4),
-}
-"""How the figures of a fold are written: the head of their column, a factor, and the digits."""
 
 
 def fit_folds(request: Request, shelf: Shelf, jobs: int | None, as_json: bool) -> None:
@@ -114,21 +113,27 @@ def pools(paths: Sequence[Path], part: str | None) -> bool:
     return True
 
 
-def evaluate_pooled(paths: Sequence[Path], shelf: Shelf, root: Path | None, device: str, as_json: bool) -> None:
-    """Evaluate folders of folds on what each fold held out, and print it."""
+def evaluate_pooled(
+    paths: Sequence[Path], shelf: Shelf, root: Path | None, device: str, as_json: bool, report: bool
+) -> None:
+    """Evaluate folders of folds on what each fold held out, print it, and write a report of each."""
     from bioclass.evaluate import evaluate_folds
+    from bioclass.report.page import report_folds
 
     result = evaluate_folds(paths, shelf, root=root, device=device, say=say)
+    reports = report_folds(result, shelf, root=root, say=say) if report else []
     if as_json:
-        print_json(result.as_dict())
+        print_json({**result.as_dict(), **reported(reports)})
         return
     for model in result.models:
-        _print_pooled(model)
+        _print_pooled(model, reports)
     if result.comparisons:
         _print_comparisons(result)
 
 
-def _print_pooled(model: CrossValidated) -> None:
+def _print_pooled(model: CrossValidated, reports: Sequence[Path]) -> None:
+    from bioclass.report.terms import BY_FOLD
+
     if sentence := model.folds.recipe.predict.sentence():
         print_text(sentence)
         print()
@@ -144,15 +149,17 @@ def _print_pooled(model: CrossValidated) -> None:
     ]
     over = model.over_folds()
     rows += [[name, "", *_cells({key: over[key][name] for key in over})] for name in ("mean", "deviation")]
-    heads: list[Cell] = [head for head, _, _ in FIGURES.values()]
+    heads: list[Cell] = [Two(term.name, term.unit) for term in BY_FOLD.values()]
     print_table("Each fold alone", ["fold", "images", *heads], rows)
-    print(f"\nFiles: {model.folder}\n")
+    print_files(model.folder, reports)
+    print()
 
 
 def _cells(figures: Mapping[str, float | None]) -> list[str]:
     """The figures of a fold, or over folds, as a row has them."""
-    values = [(figures[key], scale, digits) for key, (_, scale, digits) in FIGURES.items()]
-    return ["-" if value is None else f"{scale * value:.{digits}f}" for value, scale, digits in values]
+    from bioclass.report.terms import BY_FOLD
+
+    return [term.value(figures[key]) for key, term in BY_FOLD.items()]
 
 
 def _print_comparisons(result: CrossValidation) -> None:

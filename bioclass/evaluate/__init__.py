@@ -11,7 +11,7 @@ from __future__ import annotations
 from bioclass.evaluate.decided import Decided, load_decided
 from bioclass.evaluate.decisions import Decisions, Question, decide_by
 from bioclass.evaluate.fitted import Fitted, load_fitted
-from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds
+from bioclass.evaluate.folds import CrossValidated, CrossValidation, evaluate_folds, pooled
 from bioclass.evaluate.held_out import HeldOut, held_out
 from bioclass.evaluate.judge import Answers, Calibrated, Reliability, Wishes
 from bioclass.evaluate.results import Combined, Evaluated, Evaluation, Selected
@@ -42,5 +42,6 @@ __all__ = [
     "held_out",
     "load_decided",
     "load_fitted",
+    "pooled",
     "predictions_csv",
 ]

@@ -190,14 +190,19 @@ def evaluate_folds(
 
 def _evaluate(folds: Folds, runs: Sequence[Run], data: Data) -> CrossValidated:
     part = held_out_part(runs)
-    found = [data.scored(Model(run))[part] for run in runs]
+    return pooled(folds, runs, [data.scored(Model(run))[part] for run in runs])
+
+
+def pooled(folds: Folds, runs: Sequence[Run], found: Sequence[Scored]) -> CrossValidated:
+    """Return what the runs of folds say together, ``found`` by each of the part that it held out."""
     place = {name: row for row, name in enumerate(runs[0].split.ids.tolist())}
     fold = np.repeat(np.arange(len(found)), [len(each.ids) for each in found])
     repeat = np.array([each.repeat for each in folds.folds])[fold]
-    pooled = joined(found, folds.repeats > 1)
-    order = np.lexsort((np.array([place[name] for name in pooled.ids.tolist()]), repeat))
+    together = joined(found, folds.repeats > 1)
+    order = np.lexsort((np.array([place[name] for name in together.ids.tolist()]), repeat))
     by_fold = [_values(each) for each in found]
-    return CrossValidated(folds, part, pooled.take(order), fold[order], by_fold, found[0].groups is not None)
+    grouped = found[0].groups is not None
+    return CrossValidated(folds, held_out_part(runs), together.take(order), fold[order], by_fold, grouped)
 
 
 def _values(scored: Scored) -> dict[str, float | None]:

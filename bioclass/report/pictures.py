@@ -44,9 +44,11 @@ def draw_samples(
     How the images are shown, by default as some of them let it, is added to the note, which stands below every
     page. ``source`` is what the images are.
     """
-    display, shape = manner or _manner(samples, source, rows)
+    display, shape = manner or manner_of(samples, source, rows)
     note = f"{note} {display.note}".rstrip()
-    files = draw_gallery(lambda number: display(_image(samples, source, rows[number])), captions, shape, out, note)
+    files = draw_gallery(
+        lambda number: display(stored_image(samples, source, rows[number])), captions, shape, out, note
+    )
     return note, files
 
 
@@ -56,10 +58,11 @@ def place_of(shapes: Iterable[tuple[int, int]]) -> tuple[int, int]:
     return found.pop() if len(found) == 1 else (1, 1)
 
 
-def _manner(samples: Samples, source: Input, rows: npt.NDArray[np.intp]) -> Manner:
+def manner_of(samples: Samples, source: Input, rows: npt.NDArray[np.intp]) -> Manner:
+    """Return how the images of these rows are shown, as some of them let it."""
     shapes, examples = [], []
     for place in spread(len(rows), EXAMPLES):
-        image = _image(samples, source, rows[place])
+        image = stored_image(samples, source, rows[place])
         shapes.append((image.shape[0], image.shape[1]))
         # A large image is let go.
         apart = max(1, max(shapes[-1]) // EXAMPLE)
@@ -67,7 +70,7 @@ def _manner(samples: Samples, source: Input, rows: npt.NDArray[np.intp]) -> Mann
     return Manner(display_of(examples, source), place_of(shapes))
 
 
-def _image(samples: Samples, source: Input, row: int) -> npt.NDArray[Any]:
+def stored_image(samples: Samples, source: Input, row: int) -> npt.NDArray[Any]:
     """One image (H, W, C), as it is stored."""
     found = samples.images[row]
     if isinstance(found, Path):

@@ -1,0 +1,282 @@
+"""A report in plain sentences: what was classified, how well, where it fails, and whether to trust it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bioclass.check import Finding
+from bioclass.metrics import Estimate
+from bioclass.reliability import risk_coverage
+from bioclass.report.page.subject import Subject
+from bioclass.report.terms import OVERALL
+from bioclass.samples import Samples
+
+FEW = 30
+"""Images of a class below which its figures are said to be uncertain."""
+WORST = 3
+"""Classes, and confusions, that are told."""
+OFF = 0.02
+"""Mean confidence and accuracy that lie further apart are a warning."""
+
+Judgement = Literal["good", "note", "warn", "bad"]
+
+
+class Said(NamedTuple):
+    """A sentence with how it bears on trust: its first words stand out."""
+
+    judgement: Judgement
+    title: str
+    text: str
+
+
+class Confusion(NamedTuple):
+    """A true class that is taken for another: classes by number, how many images, and of how many."""
+
+    true: int
+    predicted: int
+    images: int
+    of: int
+
+
+def number(value: float) -> str:
+    """Write a share in percent, without the sign."""
+    return f"{100 * value:.1f}"
+
+
+def percent(value: float) -> str:
+    """Write a share in percent, its sign kept on the same line."""
+    return f"{number(value)}\u00a0%"
+
+
+def share(estimate: Estimate) -> str:
+    """Write ``94.1 % (95 % interval 92.4 to 95.4)``."""
+    if estimate.value is None:
+        return "an undefined share"
+    text = percent(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} (95\u00a0% interval {number(estimate.low)} to {number(estimate.high)})"
+
+
+def commonest(subject: Subject) -> tuple[str, float]:
+    """Return the commonest class of the judged images, and its share, which is what always naming it would give."""
+    counts = subject.metrics.confusion.sum(axis=1)
+    return subject.titles[int(counts.argmax())], float(counts.max() / counts.sum())
+
+
+def what(subject: Subject, samples: Samples) -> str:
+    """Say what was classified, on how many images, and how they were set aside."""
+    card, classes = subject.card, len(subject.titles)
+    images = f"{subject.images:,} {card.images('' if subject.folds else subject.part)}"
+    grouped = subject.groups is not None and subject.metrics.groups
+    of_groups = (
+        f" from {subject.metrics.groups:,} groups{f' ({card.group})' if card.group else ''}" if grouped else ""
+    )
+    return (
+        f"This report is about {subject.kind} ({_network(subject)}) trained to sort {card.images()} of the dataset "
+        f"“{card.title}” into {classes} classes. It was judged on {images}{of_groups}. "
+        f"{_set_aside(subject, samples)}"
+    )
+
+
+def _network(subject: Subject) -> str:
+    names = dict.fromkeys(run.recipe.network.name for run in subject.runs)
+    return ", ".join(names)
+
+
+def _set_aside(subject: Subject, samples: Samples) -> str:
+    split = subject.run.recipe.split
+    if subject.folds is not None:
+        how = "all images of one group" if split.folds == "groups" else f"one of {split.folds} equal shares"
+        often = f" This was repeated {split.repeats} times." if split.repeats > 1 else ""
+        return (
+            f"Each network was trained without {how} of the images and judged by what it had not seen; what all "
+            f"of them say is pooled here.{often}"
+        )
+    if subject.part == "train":
+        return "The networks were trained on these very images."
+    if subject.part == "validation":
+        return "They were not trained on, but the epoch whose weights were kept was chosen by them."
+    whole = "" if samples.groups is None else " by whole groups"
+    if samples.parts is not None and (samples.parts == subject.part).any():
+        return "The dataset sets these images aside for testing (its official test part); none was trained on."
+    return f"They were set aside at random{whole}, class by class, before training; none of them was trained on."
+
+
+def headline(subject: Subject) -> str:
+    """Say how many images are classified right, beside what naming the commonest class would give."""
+    accuracy = subject.metrics.overall["accuracy"]
+    n, wrong = len(subject.scored.ids), int((~subject.scored.right).sum())
+    name, floor = commonest(subject)
+    either = subject.scored.either
+    also = (
+        f" {either.samples:,} images have a second right class; with it {share(either.accuracy)} are right."
+        if either is not None
+        else ""
+    )
+    return (
+        f"It names the right class for {share(accuracy)} of the images: {wrong:,} of {n:,} are wrong.{also} Always "
+        f"answering “{name}”, the commonest class, would be right for {percent(floor)}."
+    )
+
+
+def worst_classes(subject: Subject) -> str:
+    """Name the classes that are found least."""
+    rows = subject.metrics.per_class
+    known = [
+        (figure.value, title, figure, int(_support(row)))
+        for title, row in zip(subject.titles, rows.values(), strict=True)
+        if isinstance(figure := row["recall"], Estimate) and figure.value is not None
+    ]
+    worst = sorted(known, key=lambda each: each[0])[: min(WORST, max(1, len(known) // 2))]
+    told = [f"“{title}”, of whose {n:,} images it finds {share(figure)}" for _, title, figure, n in worst]
+    if worst[0][0] == 1:
+        return "It finds every image of every class."
+    return f"It is weakest at {_listed(told, '; ')}."
+
+
+def confusions(subject: Subject) -> list[Confusion]:
+    """Return what is most often taken for what."""
+    counts = subject.metrics.confusion
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:WORST]
+    pairs = [(int(place) // len(counts), int(place) % len(counts)) for place in order]
+    return [Confusion(i, j, int(wrong[i, j]), int(counts[i].sum())) for i, j in pairs if wrong[i, j]]
+
+
+def certainty(subject: Subject) -> str:
+    """Say whether its confidence can be believed, and what leaving out uncertain answers gives."""
+    confidence: npt.NDArray[np.float64] = subject.confidence
+    right = subject.scored.right
+    mean, accuracy = float(confidence.mean()), float(right.mean())
+    apart = mean - accuracy
+    way = "surer than it should be" if apart > 0 else "less sure than it could be"
+    believed = "so its confidence can be taken at face value" if abs(apart) < OFF / 2 else f"so it is {way}"
+    ece = subject.metrics.overall["ece"].value
+    error = "" if ece is None else f" (calibration error {OVERALL['ece'].value(ece)})"
+    curve = risk_coverage(confidence, right)
+    left = 1 - curve.risk_at(0.9)
+    return (
+        f"Its mean confidence is {percent(mean)} and it is right {percent(accuracy)} of the time, {believed}"
+        f"{error}. Leaving the least certain tenth of the images to a person, it is right for {percent(left)} of "
+        "the rest."
+    )
+
+
+def trust(subject: Subject, samples: Samples, findings: list[Finding]) -> list[Said]:
+    """Return what speaks for and against trusting the figures, the worst first."""
+    found = [
+        *_part(subject),
+        *([_synthetic()] if subject.card.synthetic else []),
+        _groups(subject, samples),
+        *(_leak(each) for each in findings if each.severity == "error"),
+        _beats_guessing(subject),
+        *_small(subject),
+        *_calibration(subject),
+        *_ensemble(subject),
+    ]
+    order = ("bad", "warn", "note", "good")
+    return sorted(found, key=lambda each: order.index(each.judgement))
+
+
+def _part(subject: Subject) -> list[Said]:
+    if subject.part == "train":
+        text = "These images were trained on. The figures say how well they were learnt, not how new ones fare."
+        return [Said("bad", "Not a test.", text)]
+    if subject.part == "validation":
+        text = (
+            "The validation part also chose the epoch whose weights were kept, so the figures are a little too "
+            "good: trust those of the test part."
+        )
+        return [Said("warn", "Validation, not test.", text)]
+    text = (
+        "No image was judged by a network that was trained on it, and during a fit none of these images chose "
+        "weights or settings."
+    )
+    return [Said("good", "New images.", text)]
+
+
+def _synthetic() -> Said:
+    text = "No image of this dataset is of a real thing. Nothing here says how real images would fare."
+    return Said("warn", "Synthetic images.", text)
+
+
+def _groups(subject: Subject, samples: Samples) -> Said:
+    name = f" ({subject.card.group})" if subject.card.group else ""
+    if samples.groups is None:
+        text = (
+            "The dataset does not say which images belong together (to one patient, slide or writer). If images of "
+            "one stand in training and in testing, the figures are better than new ones would be."
+        )
+        return Said("warn", "Groups are not known.", text)
+    split = subject.run.split.parts
+    judged = set(samples.groups[split == subject.part].tolist())
+    shared = judged & set(samples.groups[split == "train"].tolist())
+    if shared and subject.part != "train":
+        text = f"{len(shared):,} of {len(judged):,} groups{name} of the judged images were trained on too."
+        return Said("bad", "Groups leak.", text)
+    return Said(
+        "good",
+        "Groups kept apart.",
+        f"Images of one group{name} are never both trained on and judged, and intervals are drawn by group.",
+    )
+
+
+def _leak(finding: Finding) -> Said:
+    return Said("bad", "The data has a fault.", f"{finding.message} {finding.mend}")
+
+
+def _beats_guessing(subject: Subject) -> Said:
+    name, floor = commonest(subject)
+    low = subject.metrics.overall["accuracy"].low
+    if low is not None and low > floor:
+        text = (
+            f"Even the lower limit of the accuracy, {percent(low)}, is above the {percent(floor)} that always "
+            f"answering “{name}” gives."
+        )
+        return Said("good", "Better than guessing.", text)
+    text = (
+        f"The interval of the accuracy does not lie above {percent(floor)}, what always answering “{name}” gives."
+    )
+    return Said("bad", "Not shown to be better than guessing.", text)
+
+
+def _small(subject: Subject) -> list[Said]:
+    rows = zip(subject.titles, subject.metrics.per_class.values(), strict=True)
+    few = [(title, _support(row)) for title, row in rows if _support(row) < FEW]
+    if not few:
+        return []
+    told = _listed([f"“{title}” ({n})" for title, n in sorted(few, key=lambda each: each[1])[:WORST]])
+    more = f" and {len(few) - WORST} more" if len(few) > WORST else ""
+    text = f"Fewer than {FEW} images were judged of {told}{more}: read these classes' figures by their intervals."
+    return [Said("warn", "Small classes.", text)]
+
+
+def _calibration(subject: Subject) -> list[Said]:
+    apart = float(subject.confidence.mean() - subject.scored.right.mean())
+    if abs(apart) < OFF:
+        return []
+    way = "above" if apart > 0 else "below"
+    fit = " “bioclass evaluate --calibrate” fits a temperature on the validation part."
+    mend = "" if "calibration" in subject.found or subject.folds is not None else fit
+    text = f"The mean confidence lies {number(abs(apart))} points {way} the accuracy.{mend}"
+    return [Said("warn", "Confidence is off.", text)]
+
+
+def _ensemble(subject: Subject) -> list[Said]:
+    if len(subject.runs) < 2 or subject.members or subject.folds is None:
+        return []
+    figures = [row["accuracy"] for row in subject.folds.by_fold if row["accuracy"] is not None]
+    text = f"From fold to fold the accuracy goes from {number(min(figures))} to {percent(max(figures))}."
+    return [Said("note", "Folds differ.", text)]
+
+
+def _support(row: dict[str, Any]) -> int:
+    return int(row["support"])
+
+
+def _listed(items: list[str], between: str = ", ") -> str:
+    return " and ".join(filter(None, (between.join(items[:-1]), items[-1])))
