@@ -4,7 +4,8 @@
 #              those with real weights
 # make bench   speed beside PyTorch, in an environment of its own; make bench-scale: from 1,000 to 1,000,000 images;
 #              make bench-augment: augmentation beside albumentations and torchvision, and its cost in training;
-#              make bench-features: many heads on cached features beside one pass over the images
+#              make bench-features: many heads on cached features beside one pass over the images;
+#              make bench-backbones: GluonCV's networks from files to weights and answers beside PyTorch
 
 EXTRA ?= cpu
 VENV ?= .venv
@@ -14,7 +15,7 @@ FITS = import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3 python; do \
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: demo test proofs bench bench-scale bench-augment bench-features format clean
+.PHONY: demo test proofs bench bench-scale bench-augment bench-features bench-backbones format clean
 
 demo: $(READY)
 	@rm -rf runs/demo
@@ -44,6 +45,9 @@ bench-augment: $(READY)
 
 bench-features: $(READY)
 	$(BIN)/python tests/bench/features.py
+
+bench-backbones: $(READY)
+	$(BIN)/python tests/bench/backbones.py
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
