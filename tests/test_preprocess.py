@@ -8,7 +8,7 @@ from PIL import Image
 
 from bioclass.card import Card, Class
 from bioclass.errors import DatasetError, ImageError, RunError
-from bioclass.preprocess import Plan, apply, fit_statistics, prepare, read_for
+from bioclass.preprocess import Plan, apply, fit_statistics, prepare, read_for, resized
 from bioclass.recipe import Preprocess
 from bioclass.samples import Samples
 
@@ -176,6 +176,16 @@ def test_resize_agrees_with_scikit_image_and_keeps_the_type(dtype):
         for image, small in zip(images, out, strict=True):
             exact = resize(image.astype(float), size, order=1, anti_aliasing=shrinks)
             np.testing.assert_allclose(small, exact, atol=1e-3 if np.dtype(dtype).kind == "f" else 0.501)
+
+
+@pytest.mark.parametrize("strip", [1, 200, 1 << 20])
+def test_a_large_image_is_resized_in_strips_to_the_same_values(strip, monkeypatch):
+    from skimage.transform import resize
+
+    monkeypatch.setattr("bioclass.preprocess.resize.STRIP", strip)
+    for image, size in ((pixels(1, 61, 83, 3)[0], (20, 90)), (pixels(1, 5, 300, 1)[0], (3, 7))):
+        exact = resize(image.astype(np.float32), size, order=1, anti_aliasing=True, preserve_range=True)
+        np.testing.assert_array_equal(resized(image, size, "stretch"), np.rint(exact))
 
 
 def test_resize_of_files_and_of_arrays_is_the_same(tmp_path):

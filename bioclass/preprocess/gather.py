@@ -43,7 +43,7 @@ def prepare(samples: Samples, recipe: Preprocess, card: Card) -> tuple[Array, Pl
     """
     if recipe.size is not None:
         # Before threads start: modules that load their parts lazily are not safe to import by several at once.
-        importlib.import_module("skimage.transform")
+        importlib.import_module("scipy.sparse")
     if isinstance(samples.images, np.ndarray):
         source = source_of(samples.images, card)
         images = _from_array(samples.images, samples.ids, source, recipe)
