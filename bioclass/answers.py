@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bioclass.environment import available_cores
 from bioclass.errors import ImageError
 from bioclass.preprocess import Plan, read_for
 
@@ -19,6 +21,7 @@ VALUES = 2_500_000
 
 Probabilities = npt.NDArray[np.float64]
 Answers = Iterator[tuple[Path, npt.NDArray[np.float64] | ImageError]]
+_Read = npt.NDArray[Any] | ImageError
 
 
 def answer_files(
@@ -28,9 +31,7 @@ def answer_files(
 
     ``probabilities`` gives those (B, K) of stored images (B, H, W, C), of at most ``batch`` at a time.
     """
-    for start in range(0, len(paths), batch):
-        chunk = paths[start : start + batch]
-        read: list[npt.NDArray[Any] | ImageError] = [_read(plan, path) for path in chunk]
+    for chunk, read in _read_ahead(plan, paths, batch):
         good = [image for image in read if not isinstance(image, ImageError)]
         answers = iter(probabilities(np.stack(good))) if good else iter(())
         for path, image in zip(chunk, read, strict=True):
@@ -68,7 +69,22 @@ def cell(value: Any) -> Any:
     return joined(value) if isinstance(value, list) else value
 
 
-def _read(plan: Plan, path: Path) -> npt.NDArray[Any] | ImageError:
+def _read_ahead(plan: Plan, paths: Sequence[Path], batch: int) -> Iterator[tuple[Sequence[Path], list[_Read]]]:
+    """Yield the files of each batch and what they hold, while as many threads as processors read the next."""
+    if not paths:
+        return
+    # The first alone: libraries load parts of themselves with it, which is not safe in several threads at once.
+    first: Future[_Read] = Future()
+    first.set_result(_read(plan, paths[0]))
+    with ThreadPoolExecutor(available_cores()) as pool:
+        coming = [first, *(pool.submit(_read, plan, path) for path in paths[1:batch])]
+        for start in range(0, len(paths), batch):
+            read = [each.result() for each in coming]
+            coming = [pool.submit(_read, plan, path) for path in paths[start + batch : start + 2 * batch]]
+            yield paths[start : start + batch], read
+
+
+def _read(plan: Plan, path: Path) -> _Read:
     try:
         return read_for(plan, path)
     except ImageError as problem:
