@@ -19,6 +19,7 @@ from bioclass.errors import RunError
 from bioclass.networks import build
 from bioclass.networks.bfloat16 import check_bfloat16, in_bfloat16
 from bioclass.networks.blocks import use_blocks, vector_block
+from bioclass.networks.fusion import for_prediction
 from bioclass.networks.parameters import parameters
 from bioclass.preprocess import Plan
 from bioclass.run import Run
@@ -52,7 +53,8 @@ class Scorer:
         """Return the scores (B, K) of images (B, C, H, W)."""
         images = mx.nd.array(x, ctx=self.context)
         if self._compute is None:
-            self._compute = in_bfloat16(self.net, images) if self._bfloat16 else self.net
+            low = self._bfloat16
+            self._compute = in_bfloat16(self.net, images) if low else for_prediction(self.net, self.context)
         scores: npt.NDArray[np.float32] = self._compute(images).asnumpy()
         return scores
 

@@ -24,6 +24,7 @@ from bioclass.fit.task import Rows, Scores, Task
 from bioclass.fit.weights import Weights
 from bioclass.networks import build
 from bioclass.networks.cut import Head, backbone_of, cut, tail_of
+from bioclass.networks.fusion import for_prediction
 from bioclass.networks.parameters import head
 from bioclass.predict import get_weights, input_shape, set_weights
 from bioclass.preprocess import prepare
@@ -136,8 +137,7 @@ def _compute(
     mx.random.seed(recipe.seed)
     net.initialize(ctx=context)
     tensors, weights = _tensors(net, card, backbone, say)
-    body = backbone_of(net, cut(net, shape)[0])
-    body.hybridize(static_alloc=True, static_shape=True)
+    body = for_prediction(backbone_of(net, cut(net, shape)[0]), context)
     augmenter = Augmenter(recipe.augment, plan) if recipe.augment.steps else None
     say(f"Computing the features of {len(samples) * recipe.augment.variants} {card.images()}")
     kept = pack({name: value for name, value in tensors.items() if name not in head(net)})

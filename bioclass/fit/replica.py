@@ -15,6 +15,7 @@ from bioclass.checkpoint import Tensors
 from bioclass.fit.flat import Layout, bind
 from bioclass.fit.task import Rows, Task
 from bioclass.networks.bfloat16 import trained_in_bfloat16
+from bioclass.networks.fusion import for_training
 from bioclass.networks.parameters import parameters
 from bioclass.predict import Scorer
 
@@ -91,9 +92,9 @@ class Replica:
         bind(net, layout, self.weights, self.gradients, self.statistics, self.context, iteration)
         if layout.rates:
             keep_statistics(net, {name for name, rate in layout.rates.items() if iteration < rate.begin})
-        if fit.precision == "bfloat16":
-            net = trained_in_bfloat16(net)
-        self._loss = WeightedLoss(net, fit.loss, self._task.recipe.augment.mix is not None)
+        low = fit.precision == "bfloat16"
+        computing = trained_in_bfloat16(net) if low else for_training(net, self.context)
+        self._loss = WeightedLoss(computing, fit.loss, self._task.recipe.augment.mix is not None)
         self._loss.hybridize(static_alloc=True, static_shape=True)
 
     def gradient(self, x: Any, labels: Any, weights: Any) -> Any:
