@@ -77,6 +77,8 @@ const faint = (least) => {
     const style = getComputedStyle(each);
     const ground = behind(each, box);
     const [r, g, b, a] = rgba(each.ownerSVGElement ? style.fill : style.color);
+    // What is transparent is not meant to be seen.
+    if (a === 0) continue;
     const [light, dark] = [luminance(over([r, g, b, a * opacity(each)], ground)), luminance(ground)]
       .sort((p, q) => q - p);
     const contrast = (light + 0.05) / (dark + 0.05);
@@ -125,24 +127,40 @@ const barriers = () => {
   for (const each of all("button, a[href], summary, [role=button]").filter(shown))
     if (!named(each) && !words(each) && ![...each.querySelectorAll("img[alt]")].some((img) => img.alt.trim()))
       found.push(`a button or link without a name: ${tell(each)}`);
-  for (const each of all("dialog, nav, [role=dialog]"))
+  // A dialog may get its contents when it opens.
+  for (const each of all("dialog[open], nav, [role=dialog]"))
     if (!named(each) && (each.tagName !== "NAV" || all("nav").length > 1))
       found.push(`a dialog or navigation without a name: ${tell(each)}`);
   for (const each of all("table").filter(shown)) {
     if (!each.querySelector("th")) found.push(`a table without headers: ${tell(each)}`);
-    if (!each.caption && !named(each)) found.push(`a table without a caption: ${tell(each)}`);
+    const region = each.closest("[role=region]");
+    if (!each.caption && !named(each) && !(region && named(region)))
+      found.push(`a table without a caption: ${tell(each)}`);
   }
+  // A text that scrolls has to be reached by keyboard too.
   for (const each of all("[onclick], [tabindex]:not([tabindex='-1'])").filter(shown))
-    if (!["BUTTON", "A", "INPUT", "SELECT", "SUMMARY"].includes(each.tagName) && !each.getAttribute("role"))
+    if (!["BUTTON", "A", "INPUT", "SELECT", "SUMMARY", "PRE"].includes(each.tagName) && !each.getAttribute("role"))
       found.push(`a thing to press that says nothing of what it is: ${tell(each)}`);
   const ids = all("[id]").map((each) => each.id);
   for (const id of new Set(ids.filter((id, at) => ids.indexOf(id) !== at))) found.push(`the id ${id} occurs twice`);
   for (const name of ["for", "aria-labelledby", "aria-describedby", "aria-controls"])
-    for (const each of all(`[${name}]`))
+    for (const each of all(`[${name}]:not(dialog:not([open]))`))
       for (const id of each.getAttribute(name).split(/\s+/))
         if (!document.getElementById(id)) found.push(`${name}="${id}" points at nothing`);
   for (const each of all("a[href^='#']"))
     if (each.hash.length > 1 && !document.getElementById(decodeURIComponent(each.hash.slice(1))))
       found.push(`a link to nothing: ${each.hash}`);
   return found;
+};
+
+// The texts of drawings that are shown smaller than `least` pixels.
+const small = (least) => {
+  const found = new Set();
+  for (const each of document.querySelectorAll("svg text")) {
+    if (!each.checkVisibility({visibilityProperty: true}) || !each.textContent.trim()) continue;
+    const {a, b} = each.getScreenCTM();
+    const size = parseFloat(getComputedStyle(each).fontSize) * Math.hypot(a, b);
+    if (size < least) found.add(`${size.toFixed(1)} px: "${each.textContent.trim().slice(0, 40)}"`);
+  }
+  return [...found];
 };

@@ -132,6 +132,12 @@ def snap(page: Page, name: str, *, whole: bool = True) -> None:
         page.screenshot(path=Path(folder, f"{name}.png"), full_page=whole)
 
 
+def small(page: Page, least: float = 8) -> list[str]:
+    """Return the texts of drawings that are shown smaller than ``least`` CSS pixels."""
+    found: list[str] = page.evaluate(f"{ASKS}small({least})")
+    return found
+
+
 def overflow(page: Page) -> list[str]:
     """Return what makes a page wider than its window: its tags and classes, outermost first; [] if it fits."""
     found: list[str] = page.evaluate(f"{ASKS}overflow()")

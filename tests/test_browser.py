@@ -1,7 +1,7 @@
 """The browser that tests look through sees what is wrong with a page: else a test of a good page shows nothing."""
 
 import pytest
-from browser import Visit, barriers, faint, overflow, snap
+from browser import Visit, barriers, faint, overflow, small, snap
 
 GOOD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>A page</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
@@ -68,7 +68,7 @@ def test_faint_text_is_found(visit, write):
         '<p class="pale" style="color: #999">pale</p>': ['2.85: p.pale "pale"'],
         '<p style="color: #999; background: #000">on black</p>': [],
         '<div style="opacity: 0.4"><p>faded</p></div>': ['2.42: p. "faded"'],
-        '<p style="color: #fff; display: none">hidden</p>': [],
+        '<p style="color: #fff; display: none">hidden</p><p style="color: transparent">not to be seen</p>': [],
         # In a drawing, what was drawn below the text counts.
         '<svg role="img" aria-label="x" width="99" height="40"><rect width="99" height="40" fill="#222"/>'
         '<text y="20" fill="#222">dark</text><text y="20" x="50" fill="#fff">light</text></svg>': [
@@ -93,6 +93,9 @@ def test_what_shuts_readers_out_is_found(visit, write):
         "<h3>Deep</h3>": "heading 3 after 1: Deep",
         "<table><caption>T</caption><tr><td>1</td></tr></table>": "a table without headers",
         "<table><tr><th>1</th></tr></table>": "a table without a caption",
+        "<div role='region' aria-label='T'><table><tr><th>1</th></tr></table></div>": "",
+        "<dialog aria-labelledby='later'></dialog>": "",
+        "<dialog open></dialog>": "a dialog or navigation without a name",
         "<div onclick='0'>press</div>": "a thing to press that says nothing",
         "<p id='a'></p><p id='a'></p>": "the id a occurs twice",
         "<a href='#there'>there</a>": "a link to nothing: #there",
@@ -108,6 +111,13 @@ def test_a_page_wider_than_a_phone_is_found_and_a_table_that_scrolls_by_itself_i
     wide = '<div class="wide" style="width: 600px">wide</div>'
     assert overflow(visit(write(wide), phone=True)) == ["the page is 608 px wide in 390 px", "div.wide"]
     assert overflow(visit(write(f'<div style="overflow-x: auto">{wide}</div>'), phone=True)) == []
+
+
+def test_text_of_a_drawing_that_is_shrunk_too_far_is_found(visit, write):
+    drawing = """<svg role="img" aria-label="x" viewBox="0 0 {} 20" width="100">
+        <text y="9" font-size="12">text</text></svg>"""
+    assert small(visit(write(drawing.format(100)))) == []
+    assert small(visit(write(drawing.format(200)))) == ['6.0 px: "text"']
 
 
 def test_pictures_are_left_only_where_a_folder_is_named(visit, write, tmp_path, monkeypatch):
