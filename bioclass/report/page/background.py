@@ -133,7 +133,7 @@ def reproduction(subject: Subject, shelf: Shelf, recipe: Path) -> str:
     Args:
         subject: what the report is of.
         shelf: where cards are found by name.
-        recipe: the file of a subject whose runs share one that is no run's own, as folds do.
+        recipe: the file of its recipe; the members of an ensemble have their own.
     """
     if subject.members:
         fits = [_fit(run, run.path / "recipe.toml", _again(run.path), shelf) for run in subject.runs]
@@ -141,13 +141,13 @@ def reproduction(subject: Subject, shelf: Shelf, recipe: Path) -> str:
         part = [] if subject.part == "test" else ["--part", subject.part]
         out = ["--out", str(_again(subject.path))]
         return _joined([*fits, ["bioclass", "evaluate", *again, *part, *out]])
-    file = recipe if len(subject.runs) > 1 else subject.path / "recipe.toml"
     again_path = _again(subject.path)
     words = [str(again_path) if word == str(subject.path) else word for word in subject.command]
-    return _joined([_fit(subject.run, file, again_path, shelf), words])
+    return _joined([_fit(subject.run, recipe, again_path, shelf), words])
 
 
 def _again(path: Path) -> Path:
+    path = path if path.name else path.resolve()
     return path.with_name(f"{path.name}-again")
 
 

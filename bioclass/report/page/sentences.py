@@ -132,8 +132,12 @@ def worst_classes(subject: Subject) -> str:
         if isinstance(figure := row["recall"], Estimate) and figure.value is not None
     ]
     worst = sorted(known, key=lambda each: each[0])[: min(WORST, max(1, len(known) // 2))]
-    told = [f"“{title}”, of whose {n:,} images it finds {share(figure)}" for _, title, figure, n in worst]
-    if worst[0][0] == 1:
+    told = [
+        f"“{title}”, of whose {n:,} images it finds {share(figure)}"
+        for value, title, figure, n in worst
+        if value < 1
+    ]
+    if not told:
         return "It finds every image of every class."
     return f"It is weakest at {_listed(told, '; ')}."
 
@@ -152,10 +156,8 @@ def certainty(subject: Subject) -> str:
     confidence: npt.NDArray[np.float64] = subject.confidence
     right = subject.scored.right
     mean, accuracy = float(confidence.mean()), float(right.mean())
-    apart = mean - accuracy
-    way = "surer than it should be" if apart > 0 else "less sure than it could be"
-    believed = "so its confidence can be taken at face value" if abs(apart) < OFF / 2 else f"so it is {way}"
     ece = subject.metrics.overall["ece"].value
+    believed = _believed(mean - accuracy, ece)
     error = "" if ece is None else f" (calibration error {OVERALL['ece'].value(ece)})"
     curve = risk_coverage(confidence, right)
     left = 1 - curve.risk_at(0.9)
@@ -166,13 +168,22 @@ def certainty(subject: Subject) -> str:
     )
 
 
+def _believed(apart: float, ece: float | None) -> str:
+    if abs(apart) >= OFF / 2:
+        return f"so it is {'surer than it should be' if apart > 0 else 'less sure than it could be'}"
+    if ece is not None and ece >= 1.5 * OFF:
+        return "but at single levels of confidence the two lie apart, as the reliability diagram shows"
+    return "so its confidence can be taken at face value"
+
+
 def trust(subject: Subject, samples: Samples, findings: list[Finding]) -> list[Said]:
     """Return what speaks for and against trusting the figures, the worst first."""
     found = [
         *_part(subject),
         *([_synthetic()] if subject.card.synthetic else []),
         _groups(subject, samples),
-        *(_leak(each) for each in findings if each.severity == "error"),
+        # A leak of groups is told above.
+        *(_fault(each) for each in findings if each.severity == "error" and each.kind != "group-leak"),
         _beats_guessing(subject),
         *_small(subject),
         *_calibration(subject),
@@ -225,7 +236,7 @@ def _groups(subject: Subject, samples: Samples) -> Said:
     )
 
 
-def _leak(finding: Finding) -> Said:
+def _fault(finding: Finding) -> Said:
     return Said("bad", "The data has a fault.", f"{finding.message} {finding.mend}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from bioclass.check import Finding
 from bioclass.dataset import find_root, load_samples
 from bioclass.errors import RunError
 from bioclass.evaluate import CrossValidation, Evaluation, Scored
@@ -19,6 +19,7 @@ from bioclass.report.page.stored import scored_as_stored, stored_subject
 from bioclass.report.page.subject import Subject, subject_of_ensemble, subject_of_folds, subject_of_run
 from bioclass.report.predictions import is_evaluated
 from bioclass.report.terms import OVERALL, PER_CLASS
+from bioclass.run import Run
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
 
@@ -84,14 +85,22 @@ class _Cache:
         self._root = root
         self._say = say
         self._known: dict[tuple[Path, str], Samples] = {}
+        self._findings: dict[tuple[int, bytes], list[Finding]] = {}
 
-    def samples(self, run: Any) -> Samples:
+    def samples(self, run: Run) -> Samples:
         """Return all images of a run's dataset."""
         place = find_root(run.card, self._root, run.recorded_root())
         key = (place, run.card.to_toml())
         if key not in self._known:
             self._known = {key: load_samples(run.card, place, self.shelf)}
         return self._known[key]
+
+    def findings(self, subject: Subject, samples: Samples) -> list[Finding]:
+        """Return what is wrong with the data of a subject; runs that share their split share it."""
+        key = (id(samples), b"".join(run.split.parts.tobytes() for run in subject.runs))
+        if key not in self._findings:
+            self._findings = {key: background.findings_of(subject, samples)}
+        return self._findings[key]
 
 
 def _reports(subjects: list[Subject], shelf: Shelf, root: Path | None, say: Say) -> list[Path]:
@@ -105,22 +114,23 @@ def _write(subject: Subject, cache: _Cache, say: Say) -> Path:
     file = subject.folder / NAME
     try:
         subject.folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, page_of(subject, samples, cache.shelf))
+        write_atomic(file, page_of(subject, samples, cache.findings(subject, samples), cache.shelf))
     except OSError as problem:
         raise RunError(f"The report cannot be written into {subject.folder}: {problem.strerror}.") from None
     return file
 
 
-def page_of(subject: Subject, samples: Samples, shelf: Shelf) -> str:
+def page_of(subject: Subject, samples: Samples, findings: list[Finding], shelf: Shelf) -> str:
     """Return the report; its figures are written into the subject's folder."""
-    findings = background.findings_of(subject, samples)
     others = _others(subject, samples)
     explained = explanation_of(subject)
     room = ROOM - (0 if explained is None else explained.bytes)
     gallery = make_gallery(subject, others, samples, int(THUMBNAILS * room), int((1 - THUMBNAILS) * room))
-    recipe = subject.folder / "recipe.toml"
-    if subject.folds is not None or (len(subject.runs) > 1 and not subject.members):
-        write_atomic(recipe, _shared_recipe(subject))
+    text, recipe = subject.run.recipe.to_toml(), subject.path / "recipe.toml"
+    if len(subject.runs) > 1 and not subject.members:
+        # The recipe of all folds is in no file of its own.
+        text, recipe = _shared_recipe(subject), subject.folder / "recipe.toml"
+        write_atomic(recipe, text)
     values = {
         "subject": subject,
         "figures": draw_figures(subject),
@@ -131,7 +141,7 @@ def page_of(subject: Subject, samples: Samples, shelf: Shelf) -> str:
         "maps": [] if explained is None else explained.numbered(gallery.document["id"]),
         "trust": sentences.trust(subject, samples, findings),
         "samples": samples,
-        "recipe": _shared_recipe(subject) if subject.folds is not None else subject.run.recipe.to_toml(),
+        "recipe": text,
         "command": background.reproduction(subject, shelf, recipe),
         "suspects": background.suspects_of(subject),
         "say": sentences,
