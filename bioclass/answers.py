@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bioclass.environment import available_cores
 from bioclass.errors import ImageError
 from bioclass.preprocess import Plan, read_for
+from bioclass.storage import keep_memory
 
 BATCH = 256
 
@@ -73,6 +74,7 @@ def _read_ahead(plan: Plan, paths: Sequence[Path], batch: int) -> Iterator[tuple
     """Yield the files of each batch and what they hold, while as many threads as processors read the next."""
     if not paths:
         return
+    keep_memory()
     # The first alone: libraries load parts of themselves with it, which is not safe in several threads at once.
     first: Future[_Read] = Future()
     first.set_result(_read(plan, paths[0]))

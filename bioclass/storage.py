@@ -21,6 +21,7 @@ from bioclass.errors import BioclassError, InputError
 
 DEFAULT_LIMIT_MIB = 2048
 _CHUNK = 1 << 22
+_KEPT = 16 << 20
 
 
 def memory_limit() -> int:
@@ -78,6 +79,15 @@ def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
             f"The cache folder {folder} cannot be used ({problem.strerror or problem}): set BIOCLASS_CACHE to a "
             "folder that you may write to."
         ) from None
+
+
+def keep_memory() -> None:
+    """Have glibc keep blocks of up to 16 MiB that are freed: asked of the kernel anew, each page is cleared again.
+
+    That takes longer than resizing or sampling an image does. glibc keeps blocks of up to the size of the largest
+    that was freed so far.
+    """
+    np.empty(_KEPT, np.uint8)
 
 
 def create_npy(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

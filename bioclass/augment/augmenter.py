@@ -15,15 +15,13 @@ from bioclass.errors import RecipeError
 from bioclass.geometry import sample
 from bioclass.preprocess import Plan, centred
 from bioclass.recipe import Augment, Stain, Turn
+from bioclass.storage import keep_memory
 
 Array = npt.NDArray[Any]
 Index = npt.NDArray[np.integer[Any]]
 
 _PIXELS = 262_144
 """Output pixels that are worked on at a time, so that their maps (2 MB) stay in the processor's cache."""
-
-_KEPT = 16 << 20
-"""Bytes, more than the maps of any chunk."""
 
 
 class Augmenter:
@@ -48,7 +46,7 @@ class Augmenter:
         self._random = keys(augment.seed, seed)
         height, width = plan.size
         self._step = max(1, _PIXELS // (height * width))
-        _keep_memory()
+        keep_memory()
 
     def enumerated(self, images: Array, rows: Index, variants: Index) -> Array:
         """Return variants of images: (B, h, w, C) of the images' type.
@@ -97,14 +95,6 @@ class Augmenter:
             return centred(images, center, self.plan.largest, places, border)
         # Read once in order, images are in the cache; read along a map from memory, they take half as long again.
         return images if places is None else sample(images.copy(), places, border)
-
-
-def _keep_memory() -> None:
-    """Have glibc keep memory from batch to batch: asked of the kernel anew, it takes as long as the sampling.
-
-    It keeps blocks of up to the size of the largest that was freed so far.
-    """
-    np.empty(_KEPT, np.uint8)
 
 
 def decode(augment: Augment, variants: Index) -> Choice:

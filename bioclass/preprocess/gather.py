@@ -20,7 +20,7 @@ from bioclass.preprocess.plan import Input, Plan, check_pixels, chunks, pixel_pr
 from bioclass.preprocess.resize import by, resized
 from bioclass.recipe import Preprocess
 from bioclass.samples import Samples
-from bioclass.storage import allocate
+from bioclass.storage import allocate, keep_memory
 
 Array = npt.NDArray[Any]
 
@@ -204,5 +204,6 @@ def _refuse_sizes(sizes: Counter[tuple[int, ...]]) -> None:
 
 def _each(work: Callable[[int], Any], n: int) -> list[Any]:
     """The results of ``work(row)`` for all rows, in order, by as many threads as there are processors."""
+    keep_memory()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, range(n)))
