@@ -127,3 +127,20 @@ def test_many_images_become_the_table_of_predict(home: SimpleNamespace, visit: V
     served, told = (list(csv.DictReader(lines)) for lines in tables)
     assert [row["path"] for row in served] == [path.name for path in home.files[:5]]
     assert [{**row, "path": ""} for row in served] == [{**row, "path": ""} for row in told]
+
+
+def test_a_drawing_is_answered_stroke_by_stroke(home: SimpleNamespace, visit: Visit) -> None:
+    page = visit(home.at)
+    draw(page, [(0.3, 0.2), (0.7, 0.2), (0.4, 0.8)])
+    taken = page.get_by_alt_text("The image as the model takes it").first
+    first = taken.get_attribute("src")
+    draw(page, [(0.35, 0.5), (0.65, 0.5)])
+    page.wait_for_function("(first) => document.querySelector('.pair img').src !== first", arg=first)
+    assert page.locator(".result").count() == 1, "it is the same drawing, with one stroke more"
+    images = page.locator(".result img")
+    assert images.evaluate_all("all => all.every((each) => each.complete && each.naturalWidth > 0)")
+    shares = [float(text.strip("<>% ")) for text in page.locator(".mean .number").all_inner_texts()]
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+    page.get_by_role("button", name="Clear").click()
+    ink = "[...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
+    assert page.evaluate(f"{ink}.filter((value, place) => place % 4 < 3 && value).length") == 0
