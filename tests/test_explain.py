@@ -340,3 +340,32 @@ def test_what_a_network_takes_is_seen_as_it_is_stored() -> None:
     for image, x in zip(images, apply(plan, images), strict=True):
         np.testing.assert_array_equal(seen.taken(x), image)
         np.testing.assert_array_equal(seen.stored(image), image)
+
+
+class Twice(mx.gluon.HybridBlock):  # type: ignore[misc]
+    """Uses one ReLU for two convolutions, as xception does: its graph has two nodes of one name."""
+
+    def __init__(self) -> None:
+        super().__init__(prefix="twice_")
+        with self.name_scope():
+            self.conv1 = mx.gluon.nn.Conv2D(2, 3, in_channels=1)
+            self.conv2 = mx.gluon.nn.Conv2D(4, 3, strides=2, in_channels=2)
+            self.relu = mx.gluon.nn.Activation("relu")
+            self.fc = mx.gluon.nn.Dense(3, in_units=4 * 4 * 4)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        return self.fc(self.relu(self.conv2(self.relu(self.conv1(x)))))
+
+
+def test_a_layer_that_is_used_twice_is_two_layers() -> None:
+    net = Twice()
+    net.initialize(mx.init.Normal(1))
+    graph = Graph(net, (1, 12, 12))
+    assert [stage.shape for stage in graph.stages] == [(2, 10, 10), (4, 4, 4)]
+    assert graph.seen == graph.stages[1] and graph.seen.name == "twice_relu0_fwd_use2"
+    x = mx.nd.random.normal(shape=(2, 1, 12, 12))
+    first, second, scores = graph.outputs(graph.stages)(x)
+    np.testing.assert_allclose(first.asnumpy(), net.relu(net.conv1(x)).asnumpy(), rtol=1e-5)
+    np.testing.assert_allclose(second.asnumpy(), net.relu(net.conv2(first)).asnumpy(), rtol=1e-5)
+    np.testing.assert_allclose(scores.asnumpy(), net(x).asnumpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(graph.until(graph.seen)(x).asnumpy(), net.conv2(first).asnumpy(), rtol=1e-5)

@@ -53,11 +53,12 @@ class Graph:
         self._parameters = net.collect_params()
         self._graph: dict[str, Any] = json.loads(scores.tojson())
         self._nodes: list[dict[str, Any]] = self._graph["nodes"]
+        self._last = max(number for number, node in enumerate(self._nodes) if node["name"] == features.name)
+        _give_own_names(self._nodes)
         for node in self._nodes:
             node["attrs"] = {**node.get("attrs", {}), **_AS_PREDICTING.get(node["op"], {})}
         self._scores = mx.sym.load_json(json.dumps(self._graph))
         self._shapes = self._inferred(input_shape)
-        self._last = self._number(features.name)
         self._fields = fields_of(self._nodes, self._shapes)
         self.points = [self._point(number) for number in self._passages() if number <= self._last]
 
@@ -191,6 +192,16 @@ class Graph:
             if alive == [(number, 0)] and self._nodes[number]["op"] != "null":
                 found.append(number)
         return found
+
+
+def _give_own_names(nodes: list[dict[str, Any]]) -> None:
+    """Tell apart the nodes of a layer that is used several times, as xception's ReLUs are; parameters are not."""
+    times: dict[str, int] = {}
+    for node in nodes:
+        name = node["name"]
+        times[name] = times.get(name, 0) + 1
+        if node["op"] != "null" and times[name] > 1:
+            node["name"] = f"{name}_use{times[name]}"
 
 
 def _pixels(shape: tuple[int, ...]) -> int:
