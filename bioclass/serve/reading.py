@@ -25,20 +25,16 @@ class Read(NamedTuple):
     images: list[Array | str]
 
 
-def read(sent: Sequence[Sent], plans: Sequence[Plan], megapixels: int) -> list[Read]:
-    """Return the images of files for several plans, as ``preprocess.read_for`` reads files.
+def read(sent: Sent, plans: Sequence[Plan], megapixels: int) -> Read:
+    """Return the image of a file for several plans, as ``preprocess.read_for`` reads files.
 
-    While they are decoded the files lie in a folder that is this process's alone, under numbers: what a sender
-    calls them is shown, never used.
+    While it is decoded it lies in a folder that is this process's alone: what its sender calls it is shown, never
+    used.
     """
     with tempfile.TemporaryDirectory(prefix="bioclass-") as folder, at_most(megapixels):
-        found = []
-        for number, each in enumerate(sent):
-            path = Path(folder, str(number))
-            path.write_bytes(each.data)
-            found.append(Read(each.name, _read(each, path, plans)))
-            path.unlink()
-        return found
+        path = Path(folder, "image")
+        path.write_bytes(sent.data)
+        return Read(sent.name, _read(sent, path, plans))
 
 
 def _read(sent: Sent, path: Path, plans: Sequence[Plan]) -> list[Array | str]:

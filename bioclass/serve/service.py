@@ -130,9 +130,11 @@ class Service:
         ]
 
     async def _read(self, sent: Sequence[Sent], models: Sequence[Model]) -> list[Read]:
-        plans = [model.plan for model in models]
-        job = partial(read, sent, plans, self.limits.megapixels)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, job)
+        """Read files one by one, so that a request with many large ones does not keep others from being read."""
+        plans, loop = [model.plan for model in models], asyncio.get_running_loop()
+        return [
+            await loop.run_in_executor(self._readers, read, each, plans, self.limits.megapixels) for each in sent
+        ]
 
     async def _answer(
         self, model: Model, image: Array | str, probabilities: Probabilities | None, overlay: bool, nearest: bool
