@@ -22,7 +22,7 @@ demo: $(READY)
 	$(BIN)/bioclass fit digits-lenet --run runs/demo
 	$(BIN)/bioclass evaluate runs/demo
 	@echo
-	@echo "The run is in runs/demo: evaluation/test/ has its metrics, its confusion matrix and every prediction,"
+	@echo "The run is in runs/demo: evaluation/test/report.html is to be read, beside it are metrics and predictions,"
 	@echo "history.jsonl the epochs, recipe.toml what was done. Next: $(BIN)/bioclass recipes list"
 
 test: $(READY)
