@@ -369,3 +369,11 @@ def test_a_layer_that_is_used_twice_is_two_layers() -> None:
     np.testing.assert_allclose(second.asnumpy(), net.relu(net.conv2(first)).asnumpy(), rtol=1e-5)
     np.testing.assert_allclose(scores.asnumpy(), net(x).asnumpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(graph.until(graph.seen)(x).asnumpy(), net.conv2(first).asnumpy(), rtol=1e-5)
+
+
+def test_what_the_units_of_a_network_that_pads_by_itself_see_is_in_the_image() -> None:
+    graph = Graph(build(recipe.Backbone(name="xception"), (3, 128, 128), 3), (3, 128, 128))
+    for stage in graph.stages:
+        assert stage.field is not None
+        centres = stage.field.first[0] + stage.field.jump[0] * np.arange(stage.shape[1])
+        assert abs(centres.mean() - 63.5) < 0.75 * stage.field.jump[0]

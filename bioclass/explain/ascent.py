@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 STEPS = 32
 SHARE = 4
 """How much more memory an image takes than in prediction, about: all that is computed is kept for the gradient."""
-RATE = 0.06
+RATE = 0.12
 """Of the range of values, the mean step at the start; it falls to nothing."""
 NOISE = 0.03
 """Of the range, the standard deviation of the start around the plain image."""

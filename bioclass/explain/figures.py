@@ -21,7 +21,7 @@ GAP, BETWEEN, MARGIN = 0.04, 0.14, 0.05
 """Inches between pictures, between groups of them, and around everything."""
 LARGEST = 1.0
 """Inches: the side of a picture at most."""
-PHOTOGRAPHS = 150
+PHOTOGRAPHS = 110
 """Dots an inch of figures of photographs, which would be some megabytes each with more."""
 LABEL = 0.95
 """Inches: the width of what stands before a row, at most."""

@@ -174,6 +174,16 @@ def _window(attrs: dict[str, str], inputs: list[Field | None]) -> Field | None:
     )
 
 
+def _padded(attrs: dict[str, str], inputs: list[Field | None]) -> Field | None:
+    """Padding by a node of its own: the first place moves outwards."""
+    field = inputs[0]
+    widths = [int(part) for part in attrs.get("pad_width", "").strip("()[] ").split(",") if part.strip()]
+    if field is None or len(widths) != 8:
+        return None
+    (down, across), (top, left) = field.jump, field.first
+    return field._replace(first=(top - widths[4] * down, left - widths[6] * across))
+
+
 def _same(_: dict[str, str], inputs: list[Field | None]) -> Field | None:
     """Elementwise operations and joins: the largest field, where all inputs have one grid."""
     known = [field for field in inputs if field is not None]
@@ -190,7 +200,8 @@ def _unknown(_: dict[str, str], __: list[Field | None]) -> None:
 _RULES: dict[str, Callable[[dict[str, str], list[Field | None]], Field | None]] = {
     **dict.fromkeys(("Convolution", "Pooling"), _window),
     **dict.fromkeys(("Activation", "LeakyReLU", "relu", "sigmoid", "tanh", "clip"), _same),
-    **dict.fromkeys(("BatchNorm", "Dropout", "Pad", "LRN", "_copy"), _same),
+    **dict.fromkeys(("BatchNorm", "Dropout", "LRN", "_copy"), _same),
+    "Pad": _padded,
     **dict.fromkeys(("elemwise_add", "_plus", "add_n", "broadcast_add", "Concat"), _same),
     **dict.fromkeys(("_plus_scalar", "_mul_scalar", "_div_scalar"), _same),
 }
