@@ -8,7 +8,7 @@
   const by = (id) => document.getElementById(id);
   const percent = (share) => {
     const value = 100 * share;
-    return `${value >= 99.95 && value < 100 ? "> 99.9" : value < 0.05 && value > 0 ? "< 0.1" : value.toFixed(1)} %`;
+    return `${value >= 99.95 && value < 100 ? "> 99.9" : value < 0.05 && value > 0 ? "< 0.1" : value.toFixed(1)}\u00a0%`;
   };
   const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
@@ -95,6 +95,7 @@
       return element("p", { class: "muted" }, `Training images are still being read${share}; the nearest will come.`);
     }
     const of = found.wanted < found.training ? `${found.wanted} of the ${found.training}` : `the ${found.training}`;
+    const long = found.images.some((each) => names.get(each.class).length > 12);
     const shown = found.images.map((each) => {
       const figure = picture(each.image, `Training image ${each.id} of class ${names.get(each.class)}`, "");
       figure.querySelector("figcaption").append(
@@ -107,7 +108,7 @@
     return element(
       "div", {}, element("h5", {}, "Most alike in training"),
       element("p", { class: "muted" }, element("small", {}, `By what the last layer takes, cosine; among ${of} training images.`)),
-      element("ul", { class: "near" }, ...shown),
+      element("ul", { class: long ? "near long" : "near" }, ...shown),
     );
   };
   const answerOf = (answer) => {
@@ -119,17 +120,17 @@
       return made;
     }
     const { seen, overlay, method } = answer.overlay;
-    made.append(
-      best(answer, names),
+    const told = element(
+      "div", {}, best(answer, names),
       element(
         "div", { class: "pair" }, picture(seen, "The image as the model takes it", "As the model takes it"),
-        picture(overlay, `Evidence for ${names.get(answer.class)} over the image`, `Evidence for ${names.get(answer.class)}, most where yellow (${method})`),
+        picture(overlay, `Evidence for ${names.get(answer.class)} over the image`, `Where the evidence lies, most in yellow (${method})`),
       ),
       ...allBars(answer.probabilities, names),
     );
     const decided = decisions(answer, model, names);
-    if (decided) made.append(decided);
-    made.append(nearest(answer, names));
+    if (decided) told.append(decided);
+    made.append(told, nearest(answer, names));
     return made;
   };
   const meanOf = (image) => {
