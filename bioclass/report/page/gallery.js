@@ -118,7 +118,7 @@ bioclass.gallery = (() => {
       "button",
       { type: "button", class: right(number) ? "card" : "card wrong", "aria-label": spoken, "data-number": number },
       element("span", { class: "frame" }, mark),
-      element("span", { class: "words", "aria-hidden": "true" }, ...lines),
+      element("span", { class: data.captions[number] ? "words told" : "words", "aria-hidden": "true" }, ...lines),
     );
     return button;
   };
