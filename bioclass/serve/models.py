@@ -158,7 +158,7 @@ def load_models(
         RunError: weights are missing or do not fit, or folds are not one model.
     """
     # Modules that load their parts lazily are not safe to import by several threads at once.
-    for module in ("skimage.transform", "PIL.Image", "tifffile", "matplotlib"):
+    for module in ("scipy.sparse", "PIL.Image", "tifffile", "matplotlib"):
         importlib.import_module(module)
 
     def load(source: Source) -> Model:
