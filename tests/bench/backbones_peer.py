@@ -119,7 +119,7 @@ def answer(side, what, iterations):
 
 
 if __name__ == "__main__":
-    # Weights are large: no more than two settings are kept, for turns of training with and without reading.
+    # Weights are large: one setting is kept at a time.
     sides = {}
     for line in sys.stdin:
         order = json.loads(line)
@@ -127,7 +127,7 @@ if __name__ == "__main__":
         key = json.dumps(setting)
         try:
             if key not in sides:
-                sides = dict(list(sides.items())[-1:])
+                sides.clear()
                 sides[key] = Side(**setting)
             print(json.dumps(answer(sides[key], setting["what"], order["iterations"])), flush=True)
         except Exception as problem:
