@@ -2,7 +2,7 @@
 
 MXNet 1.9.1 leaves convolutions on the processor to oneDNN, which keeps images in blocks of channels. A step that it
 does not leave to oneDNN, such as the clip of ReLU6, first puts them back in plain order, and they go into blocks
-again after it: in MobileNetV2 that is half of a training step, and its own loop a quarter more.
+again after it. In MobileNetV2 that was a seventh of a training step, and the loop of clip itself half of it.
 """
 
 from __future__ import annotations
