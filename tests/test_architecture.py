@@ -36,7 +36,7 @@ FLOORS = (
     ("dataset", "exported", "predict", "tiles"),
     ("check", "features"),
     ("evaluate", "fit"),
-    ("export", "report", "study"),
+    ("export", "report", "rows", "study"),
     ("explain",),
     ("serve",),
     ("cli",),

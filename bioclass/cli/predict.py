@@ -197,7 +197,7 @@ def _answered(
     model: Model, tiling: Tiling | None, files: list[Path]
 ) -> Iterator[tuple[Path, list[dict[str, Any]] | ImageError]]:
     """Yield every file with its rows of the table, or with the error for which it could not be used."""
-    from bioclass.evaluate.rows import row_of
+    from bioclass.rows import row_of
 
     def row(probabilities: npt.NDArray[np.float64]) -> dict[str, Any]:
         return row_of(probabilities, model.classes, model.fitted, model.decided)
@@ -249,8 +249,8 @@ def image_files(paths: list[Path]) -> tuple[list[Path], list[tuple[Path, ImageEr
 def _write(
     rows: list[dict[str, Any]], failed: list[tuple[Path, ImageError]], out: Path | None, as_json: bool
 ) -> None:
-    from bioclass.evaluate.rows import rows_csv
     from bioclass.files import write_atomic
+    from bioclass.rows import rows_csv
 
     table = rows_csv(rows)
     if out is not None:

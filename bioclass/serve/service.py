@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.errors import did_you_mean
-from bioclass.evaluate.rows import row_of, rows_csv
+from bioclass.rows import row_of, rows_csv
 from bioclass.serve.facts import facts_of
 from bioclass.serve.limits import Limits, Refused
 from bioclass.serve.models import Model

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bioclass.answers import cell
-from bioclass.evaluate.decided import Decided
-from bioclass.evaluate.fitted import Fitted
-from bioclass.evaluate.tables import column, set_names
+
+if TYPE_CHECKING:
+    from bioclass.evaluate.decided import Decided
+    from bioclass.evaluate.fitted import Fitted
 
 
 def row_of(
@@ -35,6 +36,9 @@ def row_of(
         table = fitted.calibrated(probabilities[None])
         probabilities = table[0]
         if fitted.error_rate is not None:
+            # Here: rows of an exported model want nothing of what evaluates, which loads pandas and scikit-learn.
+            from bioclass.evaluate.tables import column, set_names
+
             more["answered"] = bool(fitted.answered(table)[0])
             for rule, conformal in fitted.conformal.items():
                 more[column(rule)] = set_names(conformal.sets(table), table, classes)[0]
