@@ -66,7 +66,7 @@ PER_CLASS: Mapping[str, Term] = {
     "specificity": Term("specificity", 100, 2, 1, "of the images of other classes, how many are not taken for it"),
     "f1": Term("F1", 100, 2, 1, "the harmonic mean of precision and recall"),
     "auc": Term(
-        "AUC", 1, 4, 3, "the chance that an image of the class is given more of it than one of another class"
+        "AUC", 1, 3, 3, "the chance that an image of the class is given more of it than one of another class"
     ),
 }
 """The figures of one class, besides its number of images."""

@@ -166,7 +166,7 @@ def _drawing(curves: Sequence[Curve], kind: Kind) -> Drawing:
         shown = lines[others:]
         page.legend([shown[-1], *shown[:-1], *lines[: others > 0]], texts, LEFT + SIDE + GAP, TOP, columns=columns)
 
-    caption = f"{kind.title} of each class against the rest, and in black their mean; beside each name {kind.area}."
+    caption = f"{kind.title} of each class against the rest, their mean drawn thick; beside each name {kind.area}."
     if others:
         caption += f" Of {len(curves)} classes the {PICKED} of the smallest areas are picked out."
     if corner:
