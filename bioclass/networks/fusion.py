@@ -8,6 +8,7 @@ again after it. In MobileNetV2 that was a seventh of a training step, and the lo
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bioclass.backend import mx
@@ -15,6 +16,15 @@ from bioclass.networks.blocks import Chain, vector_block
 
 WHOLE = 16
 """Channels of an image that oneDNN keeps in whole blocks on every processor."""
+
+_ACTIVATIONS = frozenset(("Activation", "LeakyReLU", "clip"))
+TAKEN_IN = {
+    "Convolution": frozenset(("BatchNorm", "elemwise_add")) | _ACTIVATIONS,
+    "BatchNorm": frozenset(("elemwise_add",)) | _ACTIVATIONS,
+    "elemwise_add": _ACTIVATIONS,
+    "FullyConnected": _ACTIVATIONS,
+}
+"""What MXNet may compute in one step with what is before it, from a convolution or a product on."""
 
 
 def for_prediction(net: Any, context: Any) -> Any:
@@ -28,9 +38,10 @@ def for_prediction(net: Any, context: Any) -> Any:
     if context.device_type == "cpu" and not isinstance(net, Chain):
         data = mx.sym.var("data", dtype="float32")
         with mx.autograd.pause(train_mode=False):
-            graph = net(data)
-        if any(node["op"] == "Convolution" for node in json.loads(graph.tojson())["nodes"]):
-            block = mx.gluon.SymbolBlock(graph.optimize_for("MKLDNN"), data, params=net.collect_params())
+            document = json.loads(net(data).tojson())
+        if any(node["op"] == "Convolution" for node in document["nodes"]):
+            graph = _with_branches_apart(document).optimize_for("MKLDNN")
+            block = mx.gluon.SymbolBlock(graph, data, params=net.collect_params())
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 
@@ -72,11 +83,7 @@ class _Pair(NamedTuple):
 
 def _relu6_after_norm(document: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> dict[int, _Pair]:
     """Return the pairs in a graph between convolutions, by the node of the normalisation."""
-    nodes = document["nodes"]
-    after: dict[int, list[int]] = {}
-    for number, node in enumerate(nodes):
-        for source, *_ in node["inputs"]:
-            after.setdefault(source, []).append(number)
+    nodes, after = document["nodes"], _followers(document)
     found = {}
     for number, node in enumerate(nodes):
         attributes = node.get("attrs", {})
@@ -104,45 +111,86 @@ def _sides(convolution: dict[str, Any], nodes: list[Any], shapes: dict[str, tupl
     return given, taken * int(convolution["attrs"].get("num_group", 1))
 
 
+def _followers(document: dict[str, Any]) -> dict[int, list[int]]:
+    """The nodes that take what a node gives, by that node."""
+    after: dict[int, list[int]] = {}
+    for number, node in enumerate(document["nodes"]):
+        for source, *_ in node["inputs"]:
+            after.setdefault(source, []).append(number)
+    return after
+
+
+class _Writing:
+    """A graph that is written anew, node by node, with others between them."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._nodes: list[dict[str, Any]] = []
+        self._place: list[int] = []  # where what an old node gave is now
+
+    def old(self) -> Iterator[tuple[int, dict[str, Any], list[Any]]]:
+        """Yield each node with its number and its inputs as they are now; what is added last stands for it."""
+        for number, node in enumerate(self._document["nodes"]):
+            yield number, node, [[self._place[source], *rest] for source, *rest in node["inputs"]]
+            self._place.append(len(self._nodes) - 1)
+
+    def add(self, op: str, name: str, inputs: list[Any], **attributes: str) -> list[int]:
+        """Add a node and return its output."""
+        self._nodes.append({"op": op, "name": name, "attrs": attributes, "inputs": inputs})
+        return [len(self._nodes) - 1, 0, 0]
+
+    def keep(self, node: dict[str, Any], inputs: list[Any]) -> list[int]:
+        """Add a node as it was."""
+        return self.add(node["op"], node["name"], inputs, **node.get("attrs", {}))
+
+    def graph(self) -> Any:
+        """Return the symbol."""
+        heads = [[self._place[source], *rest] for source, *rest in self._document["heads"]]
+        variables = [number for number, node in enumerate(self._nodes) if node["op"] == "null"]
+        written = {"nodes": self._nodes, "arg_nodes": variables, "heads": heads, "attrs": self._document["attrs"]}
+        return mx.sym.load_json(json.dumps(written))
+
+
+def _with_branches_apart(document: dict[str, Any]) -> Any:
+    """Return the graph with a barrier where only one of several followers would be computed with what is before.
+
+    MXNet 1.9.1 would give the others its result, in place of what is before it.
+    """
+    after, nodes = _followers(document), document["nodes"]
+    writing = _Writing(document)
+    for number, node, inputs in writing.old():
+        output = writing.keep(node, inputs)
+        followers = [nodes[each]["op"] for each in after.get(number, ())]
+        if len(followers) > 1 and not TAKEN_IN.get(node["op"], frozenset()).isdisjoint(followers):
+            # An identity would be taken out again.
+            writing.add("BlockGrad", f"{node['name']}_apart", [output])
+    return writing.graph()
+
+
 def _with_two_norms(document: dict[str, Any], pairs: dict[int, _Pair]) -> tuple[Any, dict[str, tuple[int, float]]]:
     """Return the graph with two normalisations for each pair, and its constants, each (C,) of one value."""
-    nodes: list[dict[str, Any]] = []
-    place: list[int] = []  # where what a node gave is now
     constants: dict[str, tuple[int, float]] = {}
     relu6 = {pair.relu6: pair for pair in pairs.values()}
-
-    def add(op: str, name: str, inputs: list[Any], **attributes: str) -> list[int]:
-        nodes.append({"op": op, "name": name, "attrs": attributes, "inputs": inputs})
-        return [len(nodes) - 1, 0, 0]
-
-    def constant(name: str, channels: int, value: float) -> list[int]:
-        constants[name] = channels, value
-        return add("null", name, [])
-
-    for number, node in enumerate(document["nodes"]):
-        name, attributes = node["name"], node.get("attrs", {})
-        inputs = [[place[source], *rest] for source, *rest in node["inputs"]]
+    writing = _Writing(document)
+    add = writing.add
+    for number, node, inputs in writing.old():
+        name = node["name"]
         if number in pairs:
             x, gamma, beta, *statistics = inputs
-            gamma, beta = (
-                add("negative", f"{name}_turned", [gamma]),
-                add("_rminus_scalar", f"{name}_from6", [beta], scalar="6"),
-            )
-            add("_contrib_BatchNormWithReLU", name, [x, gamma, beta, *statistics], **attributes)
+            gamma = add("negative", f"{name}_turned", [gamma])
+            beta = add("_rminus_scalar", f"{name}_from6", [beta], scalar="6")
+            add("_contrib_BatchNormWithReLU", name, [x, gamma, beta, *statistics], **node["attrs"])
         elif number in relu6:
             pair = relu6[number]
             # (x - mean) / sqrt(variance + eps) * gamma + beta
-            values = {"gamma": -1.0, "beta": 0.0, "mean": 6.0, "variance": 1.0}
-            given = [constant(f"{name}_{key}", pair.channels, value) for key, value in values.items()]
+            for key, value in {"gamma": -1.0, "beta": 0.0, "mean": 6.0, "variance": 1.0}.items():
+                constants[f"{name}_{key}"] = pair.channels, value
+                inputs.append(add("null", f"{name}_{key}", []))
             settings = {"eps": "0", "fix_gamma": "False", "use_global_stats": "True"}
-            clipped = add("_contrib_BatchNormWithReLU", name, [*inputs, *given], **settings)
+            clipped = add("_contrib_BatchNormWithReLU", name, inputs, **settings)
             if pair.mixed:
                 # A mean over one pixel gives gradients back in the blocks of its images, as the norm needs them.
                 add("Pooling", f"{name}_blocks", [clipped], kernel="(1, 1)", pool_type="avg")
         else:
-            add(node["op"], name, inputs, **attributes)
-        place.append(len(nodes) - 1)
-    heads = [[place[source], *rest] for source, *rest in document["heads"]]
-    variables = [number for number, node in enumerate(nodes) if node["op"] == "null"]
-    rewritten = {"nodes": nodes, "arg_nodes": variables, "heads": heads, "attrs": document["attrs"]}
-    return mx.sym.load_json(json.dumps(rewritten)), constants
+            writing.keep(node, inputs)
+    return writing.graph(), constants
