@@ -21,8 +21,8 @@ GAP, BETWEEN, MARGIN = 0.04, 0.14, 0.05
 """Inches between pictures, between groups of them, and around everything."""
 LARGEST = 1.0
 """Inches: the side of a picture at most."""
-PHOTOGRAPHS = 110
-"""Dots an inch of figures of photographs, which would be some megabytes each with more."""
+PHOTOGRAPHS = 1_600_000
+"""Dots of a figure of photographs, which would be some megabytes with more."""
 LABEL = 0.95
 """Inches: the width of what stands before a row, at most."""
 
@@ -49,9 +49,9 @@ class Words(NamedTuple):
     caption: str
 
 
-def _dots(pixels: int, inches: float) -> int:
-    """The dots an inch of a PNG: fewer where pictures are photographs, of more dots than would be seen."""
-    return DPI if inches * DPI / pixels >= MAGNIFIED else PHOTOGRAPHS
+def _dots(pixels: int, inches: float, area: float) -> int:
+    """The dots an inch of a PNG of so many square inches: fewer for many pictures that are photographs."""
+    return DPI if inches * DPI / pixels >= MAGNIFIED else min(DPI, int((PHOTOGRAPHS / area) ** 0.5))
 
 
 def mosaic(words: Words, tiles: Sequence[Pixels], first: Pixels | None = None) -> Drawing:
@@ -72,8 +72,9 @@ def mosaic(words: Words, tiles: Sequence[Pixels], first: Pixels | None = None) -
             page.picture(tile, MARGIN + lead + column * (wide + GAP), MARGIN + row * (high + GAP), wide, high)
 
     width = 2 * MARGIN + lead + columns * (wide + GAP) - GAP
-    dots = _dots(tiles[0].shape[1], wide)
-    return Drawing(words.name, width, height + 2 * MARGIN, words.alt, words.caption, paint, dots)
+    height += 2 * MARGIN
+    dots = _dots(tiles[0].shape[1], wide, width * height)
+    return Drawing(words.name, width, height, words.alt, words.caption, paint, dots)
 
 
 def _columns(count: int) -> int:
@@ -154,7 +155,8 @@ def table(
     def paint(page: Sheet) -> None:
         layout.paint(page, key)
 
-    height, dots = layout.height(key), _dots(layout.pixels, layout.wide)
+    height = layout.height(key)
+    dots = _dots(layout.pixels, layout.wide, layout.width * height)
     return Drawing(words.name, layout.width, height, words.alt, words.caption, paint, dots)
 
 

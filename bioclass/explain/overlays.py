@@ -38,7 +38,8 @@ def cells(
     """Return the pictures of one stored image (H, W, C): itself, and heat for a class over it."""
     found = [Cell(rgb, caption)]
     if made.graph.seen is not None:
-        found.append(Cell(overlay(rgb, frame(made.gradcam(image, target)))))
+        heat = made.gradcam(image, target)
+        found.append(Cell(overlay(rgb, frame(heat)), "" if heat.any() else "nothing speaks for it"))
     drops = made.drops(image, target)
     most = f"down by {max(0.0, float(drops.max())):.2f}"
     found.append(Cell(overlay(rgb, frame(scaled(drops, LEAST_DROP))), most))
