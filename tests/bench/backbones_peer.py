@@ -5,6 +5,7 @@ DataLoader or in the process itself, or images are decoded once and stay in memo
 gradients set to none; in prediction batch normalisation is folded into the convolutions.
 """
 
+import gc
 import json
 import os
 import sys
@@ -128,6 +129,7 @@ if __name__ == "__main__":
         try:
             if key not in sides:
                 sides.clear()
+                gc.collect()
                 sides[key] = Side(**setting)
             print(json.dumps(answer(sides[key], setting["what"], order["iterations"])), flush=True)
         except Exception as problem:
