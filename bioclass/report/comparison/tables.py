@@ -12,17 +12,12 @@ from bioclass.evaluate.tables import table_csv
 from bioclass.metrics import Estimate
 from bioclass.report.comparison.board import Board, Pair
 from bioclass.report.curves.drawing import told
+from bioclass.report.terms import OVERALL
 
 SHOWN = 8
 """Entrants whose classes stand beside each other."""
-HEADS: dict[str, tuple[str, float, int]] = {
-    "accuracy": ("accuracy %", 100, 2),
-    "balanced_accuracy": ("balanced accuracy %", 100, 2),
-    "macro_f1": ("macro F1 %", 100, 2),
-    "log_loss": ("log loss", 1, 4),
-    "ece": ("calibration error", 1, 4),
-}
-"""How the figures are written: the head of their column, a factor, and the digits."""
+RANKED = {key: OVERALL[key] for key in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "ece")}
+"""The figures that stand beside each other."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +56,14 @@ class StudyTable:
 def leaderboard(board: Board) -> Table:
     """Return the entrants with their figures."""
     several = len(board.sets) > 1
-    heads = ["", "made of", *(["images"] if several else []), *(head for head, _, _ in HEADS.values()), "fit, s"]
+    heads = ["", "made of", *(["images"] if several else []), *(term.head for term in RANKED.values()), "fit, s"]
     rows = []
     for place in board.places:
         entrant = place.entrant
         count = len(entrant.answers.ids)
         cells = [Cell(entrant.name), Cell(entrant.made)]
         cells += [Cell(f"{count:,}", f"set {place.images}", count)] if several else []
-        cells += [estimate_cell(place.figures[key], scale, digits) for key, (_, scale, digits) in HEADS.items()]
+        cells += [estimate_cell(place.figures[key], term.scale, term.digits) for key, term in RANKED.items()]
         seconds = entrant.seconds
         cells.append(Cell("-") if seconds is None else Cell(f"{seconds:,.0f}", "", seconds))
         rows.append(cells)
