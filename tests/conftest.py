@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -168,13 +169,25 @@ def fit_folds(
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Three runs (``runs``) of a recipe (``recipe``) on a folder of class folders (``data``); never change them."""
-    home = tmp_path_factory.mktemp("tiny")
-    data = write_folder(home / "pics", pictures(each=20))
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of what ``tiny`` is a copy of."""
+    home = tmp_path_factory.mktemp("trained")
+    write_folder(home / "pics", pictures(each=20))
     recipe = write_recipe(home / "tiny.toml", "pics")
-    runs = [fit(recipe, home / f"run{seed}", "--seed", seed) for seed in range(3)]
-    return SimpleNamespace(home=home, data=data, recipe=recipe, runs=runs, run=runs[0])
+    for seed in range(3):
+        fit(recipe, home / f"run{seed}", "--seed", seed)
+    return home
+
+
+@pytest.fixture(scope="module")
+def tiny(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Three runs (``runs``) of a recipe (``recipe``) on a folder of class folders (``data``).
+
+    Every file of tests has its own copy: commands leave evaluations in run folders, which other tests would find.
+    """
+    home = shutil.copytree(trained, tmp_path_factory.mktemp("tiny"), dirs_exist_ok=True)
+    runs = [home / f"run{seed}" for seed in range(3)]
+    return SimpleNamespace(home=home, data=home / "pics", recipe=home / "tiny.toml", runs=runs, run=runs[0])
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,12 +63,14 @@ def ask(port: int, method: str, address: str, body: bytes = b"", headers: dict[s
 def test_it_answers_under_load_with_a_slow_client_and_ends_by_ctrl_c(tiny: SimpleNamespace) -> None:
     file = next(tiny.data.rglob("*.png"))
     [row] = json.loads(run_cli("predict", tiny.run, file, "--json").out)["images"]
-    with serving(tiny.run) as (process, port):
+    with ExitStack() as stack:
+        process, port = stack.enter_context(serving(tiny.run))
         body, headers = form(file)
-        slow = socket.create_connection(("127.0.0.1", port))
+        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         head = f"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: {headers['Content-Type']}\r\n"
         slow.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + body[:50])
-        silent = socket.create_connection(("127.0.0.1", port))
+        # A client that connects and never says anything.
+        stack.enter_context(socket.create_connection(("127.0.0.1", port)))
 
         def many(_: int) -> list[int]:
             return [ask(port, "POST", "/api/predict?overlay=yes", body, headers)[0] for _ in range(5)]
@@ -90,8 +92,6 @@ def test_it_answers_under_load_with_a_slow_client_and_ends_by_ctrl_c(tiny: Simpl
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0 and rest == "", rest
-        slow.close()
-        silent.close()
 
 
 def test_it_ends_by_sigterm_too_and_warns_of_an_open_host(tiny: SimpleNamespace) -> None:
