@@ -48,10 +48,10 @@ def test_a_run_is_explained_in_its_folder(explained: SimpleNamespace) -> None:
     assert explained.told == {"folder": str(explained.folder), **document}
     titles = [section["title"] for section in document["sections"]]
     assert titles == [
+        "What counts for an answer",
         "First layer",
         "Feature maps",
         "What excites units",
-        "What counts for an answer",
         "How the images are arranged",
     ]
     figures = [figure for section in document["sections"] for figure in section["figures"]]
@@ -60,10 +60,10 @@ def test_a_run_is_explained_in_its_folder(explained: SimpleNamespace) -> None:
     for figure in figures:
         assert figure["alt"].endswith(".") and figure["caption"].endswith(".")
         assert np.ptp(pixels(explained.folder / figure["file"])) > 100
-    assert [figure["file"] for figure in document["sections"][1]["figures"]] == [
+    assert [figure["file"] for figure in document["sections"][2]["figures"]] == [
         f"maps-{layer}.png" for layer in ("conv1", "pool1", "conv2", "pool2")
     ]
-    assert "The 20 feature maps that conv1 makes" in document["sections"][1]["figures"][0]["caption"]
+    assert "The 20 feature maps that conv1 makes" in document["sections"][2]["figures"][0]["caption"]
     assert "UMAP is not installed (pip install 'bioclass[umap]')" in explained.err
 
 
@@ -130,10 +130,10 @@ def test_a_perceptron_and_images_of_any_depth_and_channels_are_explained(tmp_pat
     result = run_cli("explain", run, "--part", "train", "--device", "cpu", "--json", "--path", tmp_path)
     assert result.status == 0, result.err
     document = json.loads(result.out)
-    titles = [section["title"] for section in document["sections"]]
-    assert "Feature maps" not in titles and document["data"]["part"] == "train"
-    assert "mean of its 5 channels" in document["sections"][0]["figures"][0]["caption"]
-    assert "the 8 units of the last hidden layer" in document["sections"][1]["figures"][0]["caption"]
+    caption = {section["title"]: section["figures"][0]["caption"] for section in document["sections"]}
+    assert "Feature maps" not in caption and document["data"]["part"] == "train"
+    assert "mean of its 5 channels" in caption["First layer"]
+    assert "the 8 units of the last hidden layer" in caption["What excites units"]
 
 
 def test_a_fold_is_explained_by_what_it_held_out_and_folds_are_refused(tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ def _print_bfloat16(models: list[Evaluated]) -> None:
 
 def _print_ensemble(result: Evaluation) -> None:
     from bioclass.ensemble import TITLES
+    from bioclass.report.terms import p_value
 
     rows: list[list[Cell]] = [[model.name, *_headline(model.metrics)] for model in result.models]
     rows += [[f"{name}: {TITLES[name]}", *_headline(found.scored.metrics)] for name, found in result.votes.items()]
@@ -173,7 +174,7 @@ def _print_ensemble(result: Evaluation) -> None:
         _print_selected(result.models, result.selected)
     print()
     pairs: list[list[Cell]] = [
-        [Two(pair.a, pair.b, "{} - {}"), str(pair.only_a), str(pair.only_b), f"{pair.p:.3g}", f"{pair.p_holm:.3g}"]
+        [Two(pair.a, pair.b, "{} - {}"), str(pair.only_a), str(pair.only_b), p_value(pair.p), p_value(pair.p_holm)]
         for pair in result.comparisons
     ]
     only = [Two("only first", "right"), Two("only second", "right")]

@@ -163,6 +163,8 @@ def _cells(figures: Mapping[str, float | None]) -> list[str]:
 
 
 def _print_comparisons(result: CrossValidation) -> None:
+    from bioclass.report.terms import p_value
+
     rows: list[list[Cell]] = [
         [model.name, percent(model.metrics.overall["accuracy"]), number(model.metrics.overall["log_loss"])]
         for model in result.models
@@ -174,7 +176,7 @@ def _print_comparisons(result: CrossValidation) -> None:
         [
             Two(pair.a, pair.b, "{} - {}"),
             percent(pair.difference),
-            *("-" if p is None else f"{p:.3g}" for p in (pair.p, pair.p_holm)),
+            *(p_value(p) for p in (pair.p, pair.p_holm)),
         ]
         for pair in result.comparisons
     ]

@@ -83,6 +83,8 @@ def _command(runs: list[Path], out: Path, part: str | None) -> str:
 
 
 def _print_board(board: Board) -> None:
+    from bioclass.report.terms import p_value
+
     several = len(board.sets) > 1
     heads: list[Cell] = ["", *(["images"] if several else []), "accuracy %", Two("balanced", "%"), "log loss"]
     rows: list[list[Cell]] = []
@@ -107,8 +109,8 @@ def _print_board(board: Board) -> None:
         [
             Two(pair.a, pair.b, "{} - {}"),
             percent(pair.value),
-            f"{pair.p:.3g}",
-            f"{pair.p_holm:.3g}",
+            p_value(pair.p),
+            p_value(pair.p_holm),
             "yes" if pair.differs else "not shown",
         ]
         for pair in board.pairs

@@ -99,15 +99,15 @@ def explain_run(
     found = found_of(made, subject.images, points)
     with _replaced(folder) as temporary:
         book = _Book(temporary)
+        say("Drawing what counts for the answers")
+        copies = "" if run.recipe.predict.tta == "none" else _COPIES
+        book.section("What counts for an answer", _HEAT + copies, [chosen_figure(made, subject, found, seen)])
         example = typical(subject, found)
         say("Drawing filters and feature maps")
         of = f"the image {subject.ids[example]} ({run.classes[subject.labels[example]]})"
         _layers(book, made, seen, subject.images[example], of)
         say("Looking for what excites units")
         _units(book, made, subject, found, seen)
-        say("Drawing what counts for the answers")
-        copies = "" if run.recipe.predict.tta == "none" else _COPIES
-        book.section("What counts for an answer", _HEAT + copies, [chosen_figure(made, subject, found, seen)])
         say("Arranging the images")
         _embeddings(book, run, subject, found, say)
         document = _finish(book, run, {"part": subject.part, "images": len(subject.images), "of": subject.total})

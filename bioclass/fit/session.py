@@ -15,7 +15,7 @@ from bioclass.card import Card
 from bioclass.check import split_for_fit
 from bioclass.dataset import find_root, load_samples
 from bioclass.devices import choose, parse
-from bioclass.environment import available_cores, describe_environment, set_threads
+from bioclass.environment import available_cores, describe_environment, set_threads, utc_now
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
 from bioclass.recipe import Backbone, Features, Recipe
@@ -245,7 +245,8 @@ def _create(
     devices: dict[str, Any],
     start: tuple[dict[str, Any], Any] | None,
 ) -> Run:
-    environment = {**describe_environment(), **devices, "seed": request.recipe.seed, "root": str(root.resolve())}
+    own = {"started": utc_now(), "seed": request.recipe.seed, "root": str(root.resolve())}
+    environment = {**describe_environment(), **devices, **own}
     if request.allow_leaks:
         environment["allow_leaks"] = True
     checkpoint = None

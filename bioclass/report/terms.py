@@ -39,6 +39,13 @@ class Term(NamedTuple):
         )
 
 
+def p_value(p: float | None) -> str:
+    """Write a p-value as journals want it: three decimals, ``<0.001`` below, a dash where there is none."""
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 OVERALL: Mapping[str, Term] = {
     "accuracy": Term("accuracy", 100, 2, 2, "the share of images whose class is named right"),
     "balanced_accuracy": Term(

@@ -12,7 +12,7 @@ from bioclass.evaluate.tables import table_csv
 from bioclass.metrics import Estimate
 from bioclass.report.comparison.board import Board, Pair
 from bioclass.report.curves.drawing import told
-from bioclass.report.terms import OVERALL
+from bioclass.report.terms import OVERALL, p_value
 
 SHOWN = 8
 """Entrants whose classes stand beside each other."""
@@ -91,8 +91,8 @@ def _pair(pair: Pair) -> list[Cell]:
         Cell(f"{pair.a} − {pair.b}"),
         Cell(finding(pair)),
         Cell(_points(pair.value.value or 0.0), limits, pair.value.value),
-        Cell(f"{pair.p:.2g}", "", pair.p),
-        Cell(f"{pair.p_holm:.2g}", "", pair.p_holm),
+        Cell(p_value(pair.p), "", pair.p),
+        Cell(p_value(pair.p_holm), "", pair.p_holm),
         Cell("exact McNemar" if pair.test == "McNemar" else "paired"),
     ]
 
@@ -129,7 +129,7 @@ def recipes(board: Board) -> Table:
         [Cell(place.entrant.name), *(_value(column[number]) for column in columns)]
         for number, place in enumerate(board.places)
     ]
-    return Table(["", *board.choices], rows, len(columns) + 1)
+    return Table(["model", *board.choices], rows, len(columns) + 1)
 
 
 def _value(text: str) -> Cell:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bioclass.check import Finding, quick_findings
-from bioclass.environment import describe_environment
+from bioclass.environment import describe_environment, utc_now
 from bioclass.report.page.subject import Subject
 from bioclass.report.suspects import FOLDER as CHECKED
 from bioclass.report.suspects import NAME as SUSPECTS
@@ -53,6 +54,8 @@ def network_facts(subject: Subject) -> list[tuple[str, str]]:
         ("Input", f"{depth}{kind} images, {source.dtype}, brought to {height} × {width} pixels"),
         ("Trained on", _trained(subject)),
     ]
+    if began := _began(subject.runs):
+        found.append(("Training began", began))
     if sentence := recipe.predict.sentence():
         found.append(("Prediction", sentence))
     if len(subject.runs) == 1:
@@ -65,6 +68,12 @@ def _trained(subject: Subject) -> str:
     images = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     each = " each" if len(subject.runs) > 1 else ""
     return f"{images} {subject.card.images()}{each}, on {subject.run.environment['device']}"
+
+
+def _began(runs: Sequence[Run]) -> str:
+    """The days, of UTC, on which trainings began; nothing of runs from before this was kept."""
+    days = sorted({str(run.environment["started"])[:10] for run in runs if "started" in run.environment})
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
 
 
 def card_facts(subject: Subject, samples: Samples) -> list[tuple[str, str]]:
@@ -123,7 +132,7 @@ def environment_facts(run: Run) -> dict[str, Any]:
     now = describe_environment()
     return {
         "pairs": [(name, str(value)) for name, value in pairs if value is not None],
-        "made": f"bioclass {now['packages'].get('bioclass', '')}, Python {now['python']}".strip(),
+        "made": f"bioclass {now['packages'].get('bioclass', '')}, Python {now['python']}, on {utc_now()[:10]}",
     }
 
 

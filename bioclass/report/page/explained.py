@@ -84,9 +84,14 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _sections(folder: Path, document: dict[str, Any]) -> Iterator[Section]:
     left = ROOM
+    # The page has the maps of images itself, where one can point at them.
+    mapped = {Path(each["file"]).stem for each in document.get("embeddings", ())}
     for section in document.get("sections", ()):
+        shown = [figure for figure in section["figures"] if Path(figure["file"]).stem not in mapped]
+        if not shown:
+            continue
         figures = []
-        for figure in section["figures"]:
+        for figure in shown:
             data = _picture(_inside(folder, figure["file"]))
             fits = len(data) <= left
             left -= len(data) if fits else 0

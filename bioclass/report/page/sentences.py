@@ -1,35 +1,22 @@
-"""A report in plain sentences: what was classified, how well, where it fails, and whether to trust it."""
+"""A report in plain sentences: what was classified, how well, and where it fails."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bioclass.check import Finding
 from bioclass.metrics import Estimate
 from bioclass.reliability import risk_coverage
 from bioclass.report.page.subject import Subject
 from bioclass.report.terms import OVERALL
 from bioclass.samples import Samples
 
-FEW = 30
-"""Images of a class below which its figures are said to be uncertain."""
 WORST = 3
 """Classes, and confusions, that are told."""
 OFF = 0.02
 """Mean confidence and accuracy that lie further apart are a warning."""
-
-Judgement = Literal["good", "note", "warn", "bad"]
-
-
-class Said(NamedTuple):
-    """A sentence with how it bears on trust: its first words stand out."""
-
-    judgement: Judgement
-    title: str
-    text: str
 
 
 class Confusion(NamedTuple):
@@ -127,7 +114,7 @@ def worst_classes(subject: Subject) -> str:
     """Name the classes that are found least."""
     rows = subject.metrics.per_class
     known = [
-        (figure.value, title, figure, int(_support(row)))
+        (figure.value, title, figure, int(support(row)))
         for title, row in zip(subject.titles, rows.values(), strict=True)
         if isinstance(figure := row["recall"], Estimate) and figure.value is not None
     ]
@@ -139,7 +126,7 @@ def worst_classes(subject: Subject) -> str:
     ]
     if not told:
         return "It finds every image of every class."
-    return f"It is weakest at {_listed(told, '; ')}."
+    return f"It is weakest at {listed(told, '; ')}."
 
 
 def confusions(subject: Subject) -> list[Confusion]:
@@ -176,118 +163,11 @@ def _believed(apart: float, ece: float | None) -> str:
     return "so its confidence can be taken at face value"
 
 
-def trust(subject: Subject, samples: Samples, findings: list[Finding]) -> list[Said]:
-    """Return what speaks for and against trusting the figures, the worst first."""
-    found = [
-        *_part(subject),
-        *([_synthetic()] if subject.card.synthetic else []),
-        _groups(subject, samples),
-        # A leak of groups is told above.
-        *(_fault(each) for each in findings if each.severity == "error" and each.kind != "group-leak"),
-        _beats_guessing(subject),
-        *_small(subject),
-        *_calibration(subject),
-        *_ensemble(subject),
-    ]
-    order = ("bad", "warn", "note", "good")
-    return sorted(found, key=lambda each: order.index(each.judgement))
-
-
-def _part(subject: Subject) -> list[Said]:
-    if subject.part == "train":
-        text = "These images were trained on. The figures say how well they were learnt, not how new ones fare."
-        return [Said("bad", "Not a test.", text)]
-    if subject.part == "validation":
-        text = (
-            "The validation part also chose the epoch whose weights were kept, so the figures are a little too "
-            "good: trust those of the test part."
-        )
-        return [Said("warn", "Validation, not test.", text)]
-    text = (
-        "No image was judged by a network that was trained on it, and during a fit none of these images chose "
-        "weights or settings."
-    )
-    return [Said("good", "New images.", text)]
-
-
-def _synthetic() -> Said:
-    text = "No image of this dataset is of a real thing. Nothing here says how real images would fare."
-    return Said("warn", "Synthetic images.", text)
-
-
-def _groups(subject: Subject, samples: Samples) -> Said:
-    name = f" ({subject.card.group})" if subject.card.group else ""
-    if samples.groups is None:
-        text = (
-            "The dataset does not say which images belong together (to one patient, slide or writer). If images of "
-            "one stand in training and in testing, the figures are better than new ones would be."
-        )
-        return Said("warn", "Groups are not known.", text)
-    split = subject.run.split.parts
-    judged = set(samples.groups[split == subject.part].tolist())
-    shared = judged & set(samples.groups[split == "train"].tolist())
-    if shared and subject.part != "train":
-        text = f"{len(shared):,} of {len(judged):,} groups{name} of the judged images were trained on too."
-        return Said("bad", "Groups leak.", text)
-    return Said(
-        "good",
-        "Groups kept apart.",
-        f"Images of one group{name} are never both trained on and judged, and intervals are drawn by group.",
-    )
-
-
-def _fault(finding: Finding) -> Said:
-    return Said("bad", "The data has a fault.", f"{finding.message} {finding.mend}")
-
-
-def _beats_guessing(subject: Subject) -> Said:
-    name, floor = commonest(subject)
-    low = subject.metrics.overall["accuracy"].low
-    if low is not None and low > floor:
-        text = (
-            f"Even the lower limit of the accuracy, {percent(low)}, is above the {percent(floor)} that always "
-            f"answering “{name}” gives."
-        )
-        return Said("good", "Better than guessing.", text)
-    text = (
-        f"The interval of the accuracy does not lie above {percent(floor)}, what always answering “{name}” gives."
-    )
-    return Said("bad", "Not shown to be better than guessing.", text)
-
-
-def _small(subject: Subject) -> list[Said]:
-    rows = zip(subject.titles, subject.metrics.per_class.values(), strict=True)
-    few = [(title, _support(row)) for title, row in rows if _support(row) < FEW]
-    if not few:
-        return []
-    told = _listed([f"“{title}” ({n})" for title, n in sorted(few, key=lambda each: each[1])[:WORST]])
-    more = f" and {len(few) - WORST} more" if len(few) > WORST else ""
-    text = f"Fewer than {FEW} images were judged of {told}{more}: read these classes' figures by their intervals."
-    return [Said("warn", "Small classes.", text)]
-
-
-def _calibration(subject: Subject) -> list[Said]:
-    apart = float(subject.confidence.mean() - subject.scored.right.mean())
-    if abs(apart) < OFF:
-        return []
-    way = "above" if apart > 0 else "below"
-    fit = " “bioclass evaluate --calibrate” fits a temperature on the validation part."
-    mend = "" if "calibration" in subject.found or subject.folds is not None else fit
-    text = f"The mean confidence lies {number(abs(apart))} points {way} the accuracy.{mend}"
-    return [Said("warn", "Confidence is off.", text)]
-
-
-def _ensemble(subject: Subject) -> list[Said]:
-    if len(subject.runs) < 2 or subject.members or subject.folds is None:
-        return []
-    figures = [row["accuracy"] for row in subject.folds.by_fold if row["accuracy"] is not None]
-    text = f"From fold to fold the accuracy goes from {number(min(figures))} to {percent(max(figures))}."
-    return [Said("note", "Folds differ.", text)]
-
-
-def _support(row: dict[str, Any]) -> int:
+def support(row: dict[str, Any]) -> int:
+    """Return how many images of a class were judged."""
     return int(row["support"])
 
 
-def _listed(items: list[str], between: str = ", ") -> str:
+def listed(items: list[str], between: str = ", ") -> str:
+    """Write items as a list in a sentence: "a, b and c"."""
     return " and ".join(filter(None, (between.join(items[:-1]), items[-1])))

@@ -17,8 +17,9 @@ from bioclass.report.page.gallery import MOST, make_gallery
 from bioclass.report.page.html import package_text, render
 from bioclass.report.page.stored import scored_as_stored, stored_subject
 from bioclass.report.page.subject import Subject, subject_of_ensemble, subject_of_folds, subject_of_run
+from bioclass.report.page.trust import trust, verdict
 from bioclass.report.predictions import is_evaluated
-from bioclass.report.terms import OVERALL, PER_CLASS
+from bioclass.report.terms import OVERALL, PER_CLASS, p_value
 from bioclass.run import Run
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
@@ -131,6 +132,7 @@ def page_of(subject: Subject, samples: Samples, findings: list[Finding], shelf: 
         # The recipe of all folds is in no file of its own.
         text, recipe = _shared_recipe(subject), subject.folder / "recipe.toml"
         write_atomic(recipe, text)
+    reasons = trust(subject, samples, findings)
     values = {
         "subject": subject,
         "figures": draw_figures(subject),
@@ -139,7 +141,8 @@ def page_of(subject: Subject, samples: Samples, findings: list[Finding], shelf: 
         "findings": findings,
         "explained": explained,
         "maps": [] if explained is None else explained.numbered(gallery.document["id"]),
-        "trust": sentences.trust(subject, samples, findings),
+        "trust": reasons,
+        "verdict": verdict(subject, reasons),
         "samples": samples,
         "recipe": text,
         "command": background.reproduction(subject, shelf, recipe),
@@ -147,7 +150,7 @@ def page_of(subject: Subject, samples: Samples, findings: list[Finding], shelf: 
         "say": sentences,
         "tables": tables,
         "background": background,
-        "terms": {"overall": OVERALL, "per_class": PER_CLASS},
+        "terms": {"overall": OVERALL, "per_class": PER_CLASS, "p_value": p_value},
     }
     scripts = [package_text(name) for name in ("gallery.js", "map.js")]
     return render("report.html.jinja", values, scripts=scripts, styles=[_inks(), package_text("report.css")])
