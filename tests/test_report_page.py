@@ -301,6 +301,10 @@ def test_an_ensemble_stands_beside_its_members(tiny, tmp_path):
         assert said[0] == shown["titles"][shown["true"][number]]
         answers = [shown["titles"][member["predicted"][number]] for member in shown["members"]]
         assert [each.rstrip("*") for each in said[2:]] == [f"run{m}({name})" for m, name in enumerate(answers)]
+    # It cannot be written again from this folder alone, and the command that can is named.
+    told = refused("report", out)
+    assert f"give `bioclass evaluate {runs[0]} {runs[1]} --out {out}`" in told
+    assert told == refused("report", runs[0], out)
 
 
 # What it learned

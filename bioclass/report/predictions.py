@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.ensemble import Method, combine
-from bioclass.run import Run
+from bioclass.errors import RunError
+from bioclass.run import Run, holds_folds, holds_run
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -56,6 +59,26 @@ def is_evaluated(run: Run, part: str) -> bool:
     """Whether a run was evaluated on a part, and not fitted further since."""
     file, weights = predictions_file(run, part), run.path / "best" / "manifest.json"
     return file.is_file() and weights.is_file() and file.stat().st_mtime >= weights.stat().st_mtime
+
+
+def refuse_ensemble(path: Path) -> None:
+    """Refuse a folder that holds what an ensemble was found to be: its members' weights are elsewhere.
+
+    Raises:
+        RunError: it is one; with the command that evaluates it again, which writes its report too.
+    """
+    if holds_folds(path) or holds_run(path):
+        return
+    try:
+        document = json.loads((path / "metrics.json").read_bytes())
+        members = [str(model["run"]) for model in document["models"]]
+        part = [] if document["part"] == "test" else ["--part", str(document["part"])]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return
+    command = shlex.join(["bioclass", "evaluate", *members, *part, "--out", str(path)])
+    raise RunError(
+        f"{path} holds the evaluation of an ensemble, whose report is made from its members: give `{command}`."
+    )
 
 
 def read_probabilities(run: Run, part: str) -> FloatArray | None:

@@ -15,6 +15,7 @@ import numpy as np
 from bioclass.errors import RunError
 from bioclass.metrics import Estimate
 from bioclass.report.comparison.answers import FIGURES, Answers, default_part, read_answers
+from bioclass.report.predictions import refuse_ensemble
 from bioclass.run import Run, check_part, holds_folds, holds_run, open_folds, open_run
 
 Kind = Literal["run", "folds", "seeds"]
@@ -112,6 +113,7 @@ def find_entrants(paths: Sequence[Path], part: str | None) -> Found:
 
 
 def _open(path: Path, part: str | None) -> Entrant:
+    refuse_ensemble(path)
     folds = open_folds(path) if holds_folds(path) else None
     runs = [open_run(path)] if folds is None else folds.runs()
     wanted = part or default_part(folds, runs)

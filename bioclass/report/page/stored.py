@@ -13,7 +13,7 @@ import numpy as np
 from bioclass.errors import RunError
 from bioclass.evaluate import Scored, pooled
 from bioclass.report.page.subject import Subject, run_subject, subject_of_folds
-from bioclass.report.predictions import is_evaluated, read_table
+from bioclass.report.predictions import is_evaluated, read_table, refuse_ensemble
 from bioclass.run import Run, check_part, held_out_part, holds_folds, open_folds, open_run
 from bioclass.samples import Samples
 
@@ -24,10 +24,11 @@ def stored_subject(path: Path, part: str | None, samples_of: Read) -> Subject:
     """Return a run or folds, as their evaluation left them.
 
     Raises:
-        RunError: they were not evaluated on this part since the last fit.
+        RunError: they were not evaluated on this part since the last fit, or the folder is an ensemble's.
     """
     if part is not None:
         check_part(part)
+    refuse_ensemble(path)
     if not holds_folds(path):
         run, wanted = open_run(path), part or "test"
         scored = scored_as_stored(path, run, wanted, samples_of(run)) if is_evaluated(run, wanted) else None
