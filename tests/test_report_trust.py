@@ -47,6 +47,7 @@ def test_a_model_that_errs_rarely_and_alike_is_said_to():
     said = verdict(judged([[95, 5], [5, 95]]), [GOOD])
     assert said.judgement == "good" and said.title == "As a whole: mostly right, in every class."
     assert "About one answer in 20 is wrong, 90\u00a0% fewer than by always naming" in said.text
+    assert "It finds at least 95.0\u00a0% of every class." in said.text
     perfect = verdict(judged([[50, 0], [0, 50]]), [GOOD])
     assert perfect.text.startswith("No answer is wrong.")
 

@@ -150,9 +150,14 @@ def certainty(subject: Subject) -> str:
     left = 1 - curve.risk_at(0.9)
     return (
         f"Its mean confidence is {percent(mean)} and it is right {percent(accuracy)} of the time, {believed}"
-        f"{error}. Leaving the least certain tenth of the images to a person, it is right for {percent(left)} of "
-        "the rest."
+        f"{error}. Leaving the least certain tenth of the images to a person, it is right for "
+        f"{_nearly(left)} of the rest."
     )
+
+
+def _nearly(right: float) -> str:
+    """Write a share that must not be read as all where it is not."""
+    return "all" if right == 1 else f"more than {percent(0.999)}" if right >= 0.9995 else percent(right)
 
 
 def _believed(apart: float, ece: float | None) -> str:

@@ -56,16 +56,17 @@ def _performance(subject: Subject) -> tuple[Judgement, str, str]:
         for title, row in zip(subject.titles, subject.metrics.per_class.values(), strict=True)
         if isinstance(figure := row["recall"], Estimate) and figure.value is not None
     ]
+    least = percent(min(recalls)[0])
     missed = [title for recall, title in sorted(recalls) if recall < HALF]
     less = [title for recall, title in sorted(recalls) if HALF <= recall < WELL]
     if missed:
         return "warn", "not for every class", f"{text} It misses more than half of {_of(missed, len(recalls))}."
     if wrong > OFTEN:
-        return "warn", "often wrong", f"{text} It finds at least half of the images of every class."
+        return "warn", "often wrong", f"{text} It finds at least {least} of every class."
     if less:
         told = _of(less, len(recalls))
         return "note", "mostly right, not in every class", f"{text} It misses more than a fifth of {told}."
-    return "good", "mostly right, in every class", f"{text} It finds at least four fifths of every class."
+    return "good", "mostly right, in every class", f"{text} It finds at least {least} of every class."
 
 
 def _one_in(wrong: float) -> str:
