@@ -203,8 +203,9 @@ def test_pictures_and_training_images_come_where_they_are_asked_for(
 def test_models_are_described(home: SimpleNamespace, client: TestClient) -> None:
     document = client.get("/api/models").json()
     a, b = document["models"]
-    assert a["accuracy"]["on"].endswith(" test images") and 0 <= a["accuracy"]["low"] <= a["accuracy"]["value"] <= 1
-    assert b["accuracy"] is None and b["temperature"] is None and a["temperature"] > 0
+    assert a["accuracy"]["on"] == "18 test images" and a["not_evaluated"] is None
+    assert b["accuracy"] is None and b["not_evaluated"]["command"] == f"bioclass evaluate {home.b}"
+    assert b["temperature"] is None and a["temperature"] > 0
     assert a["error_rate"] == 0.2 and a["positive"]["positive"] == ["class1", "class2"]
     assert a["drawing"] and a["images"] == {
         "height": 28,

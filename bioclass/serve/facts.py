@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
-from bioclass.report.listing import find_runs
-from bioclass.run import held_out_part
+from bioclass.errors import RunError
+from bioclass.metrics import Estimate
+from bioclass.report.comparison.answers import Answers, read_answers
+from bioclass.run import held_out_part, holds_folds, open_folds
 from bioclass.serve.digit import drawable
 from bioclass.serve.models import Source
 
@@ -13,6 +16,8 @@ ALWAYS = (
     "Every image gets an answer, also one of nothing that the model knows.",
     "For research: this is no medical device, and no diagnosis may rest on it.",
 )
+MANY = 1000
+"""Images from which on an accuracy is written with two decimals: one wrong answer of 999 is 0.1 %."""
 
 
 def facts_of(source: Source) -> dict[str, Any]:
@@ -22,6 +27,7 @@ def facts_of(source: Source) -> dict[str, Any]:
     fitted, decided = source.fitted, source.decided
     screening = None if decided is None else decided.screening
     height, width = run.plan.size
+    accuracy = _accuracy(source)
     return {
         "id": source.id,
         "network": run.recipe.network.name,
@@ -37,7 +43,8 @@ def facts_of(source: Source) -> dict[str, Any]:
             "resize": run.plan.resize,
         },
         "drawing": drawable(run.plan),
-        "accuracy": _accuracy(source),
+        "accuracy": accuracy,
+        "not_evaluated": _not_evaluated(source) if accuracy is None else None,
         "temperature": None if fitted is None else fitted.temperature,
         "error_rate": None if fitted is None else fitted.error_rate,
         "positive": None if screening is None else screening.as_dict(),
@@ -47,21 +54,51 @@ def facts_of(source: Source) -> dict[str, Any]:
 
 
 def _accuracy(source: Source) -> dict[str, Any] | None:
-    """The headline of the last evaluation and the images it is on; None where there was none."""
-    for listed in find_runs(source.path, lambda problem: None):
-        figures = listed.figures["accuracy"]
-        if listed.path == source.path and figures is not None:
-            return {**figures, "on": _on(source)}
+    """The accuracy by the last evaluation and the images it is on; None where there was none of these weights.
+
+    Folds are one model: an official test part tells of it, and where that was not asked, what its folds held out
+    tells of each of them.
+    """
+    folds = open_folds(source.path) if holds_folds(source.path) else None
+    for part in dict.fromkeys(("test", held_out_part(source.runs))):
+        try:
+            answers = read_answers(source.path, source.runs, folds, part)
+        except RunError:
+            continue
+        held_out = folds is not None and part == held_out_part(source.runs)
+        accuracy, on = answers.figures["accuracy"], _on(source, answers, held_out)
+        return {
+            **accuracy.as_dict(),
+            "n": len(answers.ids),
+            "on": on,
+            "text": f"{_share(accuracy, len(answers.ids))} on {on}",
+        }
     return None
 
 
-def _on(source: Source) -> str:
-    run = source.run
-    if len(source.runs) > 1:
-        part = held_out_part(source.runs)
-        count = len(set().union(*(set(run.split.ids[run.split.parts == part]) for run in source.runs)))
-        return f"{count} {run.card.images()} that single folds held out"
-    return f"{(run.split.parts == 'test').sum()} {run.card.images('test')}"
+def _on(source: Source, answers: Answers, held_out: bool) -> str:
+    card = source.run.card
+    grouped = "" if answers.groups is None else f" in {len(set(answers.groups.tolist())):,} groups"
+    images = f"{len(answers.ids):,} {card.images('' if held_out else 'test')}{grouped}"
+    return f"{images} that single folds held out" if held_out else images
+
+
+def _share(accuracy: Estimate, images: int) -> str:
+    """Write an accuracy in percent, with its interval where it has one."""
+    digits = 2 if images >= MANY else 1
+    value, *limits = (
+        "" if each is None else f"{100 * each:.{digits}f}" for each in (accuracy.value, accuracy.low, accuracy.high)
+    )
+    interval = f" (95\u00a0% interval {' to '.join(limits)})" if all(limits) else ""
+    return f"{value}\u00a0%{interval}"
+
+
+def _not_evaluated(source: Source) -> dict[str, str]:
+    """That it is not known how good a model is, and the command that tells."""
+    return {
+        "text": "It was not evaluated since it was last trained, so how often it is right is not known.",
+        "command": shlex.join(["bioclass", "evaluate", str(source.path)]),
+    }
 
 
 def _notes(source: Source) -> list[str]:
