@@ -117,7 +117,7 @@ class Model:
         else:
             self.predictor = Predictor(source.run, context)
         self.explainer: Explainer = Explainer(source.run, context)
-        self.neighbours = Neighbours(source.run, shelf, root, self.explainer.embed)
+        self.neighbours = Neighbours(source.runs, shelf, root, self.explainer.embed)
 
     def jobs(self, images: Sequence[Array], files: int) -> list[partial[Probabilities]]:
         """Return what computes the probabilities (B, K) of images, batch by batch, as ``bioclass predict`` does.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bioclass.report.display import Display, display_of
 from bioclass.run import Run
 from bioclass.samples import Samples
 from bioclass.serve.pictures import data_url
+from bioclass.serve.trained import Trained
 from bioclass.serve.worker import Worker
 from bioclass.shelf import Shelf
 
@@ -27,23 +28,36 @@ SHOWN = 6
 SIDE = 96
 """Pixels along the longer side of a picture of one."""
 
+BLOCK = 256
+"""Training images that are compared with all others at a time: a request waits for no more."""
+FEW = 5
+"""Percent of the training images whose nearest other one is said to be unusually far."""
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
 
 
 class Neighbours:
-    """Training images of a run by what its last layer takes of them, read once, while nothing else is computed.
+    """Training images by what the last layer of a run takes of them, read once, while nothing else is computed.
 
     Attributes:
+        trained: all images that the model was trained on.
         note: why there are none, or an empty text.
         done: how many were read of ``wanted``, which are of ``training``.
     """
 
-    def __init__(self, run: Run, shelf: Shelf, root: Path | None, embed: Callable[[Array], Floats]) -> None:
-        self._run, self._shelf, self._root, self._embed = run, shelf, root, embed
+    def __init__(
+        self, runs: Sequence[Run], shelf: Shelf, root: Path | None, embed: Callable[[Array], Floats]
+    ) -> None:
+        """``runs`` are one, or those of folds, of which the first shows its training images by ``embed``."""
+        self._runs, self._run = runs, runs[0]
+        self._shelf, self._root, self._embed = shelf, root, embed
         self._features: list[Floats] = []
         self._shown: list[dict[str, Any]] = []
         self._ready: Floats | None = None
+        self._usual: dict[str, float] | None = None
+        self.trained = Trained()
         self.note = ""
         self.done = self.wanted = self.training = 0
 
@@ -52,10 +66,21 @@ class Neighbours:
         threading.Thread(target=self._find, args=(worker,), name="bioclass-samples", daemon=True).start()
 
     def state(self) -> dict[str, Any]:
-        """Return how far it came, JSON-ready: "ready", "reading" or "missing"."""
+        """Return how far it came, JSON-ready.
+
+        ``state`` is "ready", "reading" or "missing"; ``complete`` whether all that the model was trained on is
+        known; ``usual`` how similar the training images are to the nearest other one: the median, and ``low``,
+        below which ``FEW`` percent of them are. It is None for one image, and until all are read.
+        """
         word = "missing" if self.note else "reading" if self._ready is None else "ready"
         counts = {"done": self.done, "wanted": self.wanted, "training": self.training}
-        return {"state": word, **counts, "note": self.note}
+        return {
+            "state": word,
+            **counts,
+            "complete": self.trained.complete,
+            "usual": self._usual,
+            "note": self.note,
+        }
 
     def nearest(self, features: Floats) -> list[dict[str, Any]]:
         """Return the training images nearest to one with features (D,), the nearest first; none till all are read.
@@ -72,34 +97,63 @@ class Neighbours:
         run = self._run
         try:
             samples = load_samples(run.card, find_root(run.card, self._root, run.recorded_root()), self._shelf)
-            rows = np.flatnonzero(run.match(samples) == "train")
+            parts = [each.match(samples) for each in self._runs]
         except (BioclassError, OSError, MemoryError) as problem:
             self.note = str(problem) or "The training images do not fit into memory."
             return
+        rows = np.flatnonzero(parts[0] == "train")
         self.training, self.wanted = len(rows), min(len(rows), MOST)
         chosen = np.sort(np.random.default_rng(0).choice(rows, self.wanted, replace=False))
-        worker.when_idle(self._steps(samples, chosen))
+        # What one fold held out, others were trained on.
+        every = np.flatnonzero(np.any([part == "train" for part in parts], axis=0))
+        worker.when_idle(self._steps(samples, chosen, np.setdiff1d(every, chosen)))
 
-    def _steps(self, samples: Samples, rows: npt.NDArray[np.intp]) -> Iterator[None]:
+    def _steps(self, samples: Samples, chosen: Rows, others: Rows) -> Iterator[None]:
+        """Look at the chosen images, and read the others for their pixels alone."""
         size, display = batch_size(self._run.plan), None
-        for start in range(0, len(rows), size):
-            try:
-                display = self._look(samples.take(rows[start : start + size]), display)
-            except BioclassError as problem:
-                self.note = str(problem)
-                return
-            yield
-        self._ready = _unit(np.concatenate(self._features))
-        self._features.clear()
+        try:
+            for start in range(0, len(chosen), size):
+                display = self._look(samples.take(chosen[start : start + size]), display)
+                yield
+            ready = _unit(np.concatenate(self._features))
+            self._features.clear()
+            yield from self._compare(ready)
+            self._ready = ready
+            for start in range(0, len(others), size):
+                some = samples.take(others[start : start + size])
+                self.trained.add(self._prepared(some), some.ids)
+                yield
+            self.trained.complete = True
+        except BioclassError as problem:
+            self.note, self._ready = str(problem), None
 
-    def _look(self, samples: Samples, display: Display | None) -> Display:
-        """Keep what the network makes of some images, and small pictures of them."""
+    def _compare(self, ready: Floats) -> Iterator[None]:
+        """Find how similar the images are to each other, without which a similarity says little."""
+        nearest = []
+        for start in range(0, len(ready), BLOCK):
+            similarity = ready[start : start + BLOCK] @ ready.T
+            rows = np.arange(len(similarity))
+            similarity[rows, start + rows] = -np.inf
+            nearest.append(similarity.max(axis=1))
+            yield
+        if len(ready) > 1:
+            low, median = np.percentile(np.concatenate(nearest), (FEW, 50)).tolist()
+            self._usual = {"low": low, "median": median}
+
+    def _prepared(self, samples: Samples) -> Array:
+        """Read images (N, H, W, C) as those of new files are, or raise DatasetError."""
         run = self._run
         images, plan = prepare(samples, run.recipe.preprocess, run.card)
         if (plan.input, plan.size) != (run.plan.input, run.plan.size):
             raise DatasetError(f"The images are not like those that {run.path} was fitted on.")
+        return images
+
+    def _look(self, samples: Samples, display: Display | None) -> Display:
+        """Keep what the network makes of some images, and small pictures of them."""
+        run, images = self._run, self._prepared(samples)
         display = display or display_of(list(images), run.plan.input)
         self._features.append(self._embed(images))
+        self.trained.add(images, samples.ids)
         names = zip(images, samples.labels, samples.ids, strict=True)
         self._shown += [
             {"id": str(id_), "class": run.classes[label], "image": data_url(display(image), SIDE)}

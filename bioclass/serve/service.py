@@ -146,6 +146,7 @@ class Service:
             "model": model.source.id,
             **{key: value for key, value in row.items() if not key.startswith("p_")},
             "probabilities": {name: row[f"p_{name}"] for name in model.classes},
+            **await asyncio.get_running_loop().run_in_executor(self._readers, model.neighbours.trained.told, image),
         }
         if overlay:
             answer["overlay"] = (await self._worker.do(partial(model.look, image)))._asdict()
