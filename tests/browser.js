@@ -153,6 +153,23 @@ const barriers = () => {
   return found;
 };
 
+// The names that two landmarks, or two things to press or fill in, have in common: a list of them tells neither apart.
+const twins = () => {
+  const words = (each) => (each.getAttribute("aria-label") || (each.getAttribute("aria-labelledby") || "").split(/\s+/)
+    .map((id) => document.getElementById(id)?.textContent || "").join(" ").trim()
+    || [...(each.labels || [])].map((label) => label.textContent).join(" ") || each.textContent).replace(/\s+/g, " ").trim();
+  const shown = (each) => each.checkVisibility({visibilityProperty: true});
+  const found = [];
+  for (const kind of [
+    "main, nav, [role=region], section[aria-label], section[aria-labelledby], article[aria-label]",
+    "button, summary, a[href], input:not([type=hidden]), select, textarea",
+  ]) {
+    const names = [...document.querySelectorAll(kind)].filter(shown).map(words);
+    found.push(...new Set(names.filter((name, at) => names.indexOf(name) !== at)));
+  }
+  return found;
+};
+
 // The texts of drawings that are shown smaller than `least` pixels.
 const small = (least) => {
   const found = new Set();

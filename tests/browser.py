@@ -174,3 +174,9 @@ def barriers(page: Page) -> list[str]:
     """
     found: list[str] = page.evaluate(f"{ASKS}barriers()")
     return found
+
+
+def twins(page: Page) -> list[str]:
+    """Return the names that two visible landmarks of a page have in common, or two of its controls."""
+    found: list[str] = page.evaluate(f"{ASKS}twins()")
+    return found

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from browser import Visit, barriers, faint, overflow, snap
+from browser import Visit, barriers, faint, overflow, snap, twins
 from conftest import fit, pictures, run_cli, write_folder, write_recipe
 
 from bioclass.backend import mx
@@ -41,7 +41,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
         thread = threading.Thread(target=asyncio.run, args=(serving.serve(sockets=[listening]),))
         thread.start()
         assert started.wait(30)
-        yield SimpleNamespace(at=address(listening), data=data, files=sorted(data.rglob("*.png")), run=a)
+        files = sorted(data.rglob("*.png"))
+        yield SimpleNamespace(home=home, at=address(listening), data=data, files=files, run=a, models=models)
         serving.should_exit = True
         thread.join(30)
 
@@ -68,16 +69,77 @@ def test_images_are_given_and_drawn(home: SimpleNamespace, visit: Visit, scheme:
     assert answer.locator(".near li").count() == 12 and answer.locator(".pair img").count() == 4
     assert answer.locator("h4").all_inner_texts() == ["Mean of 2 models", "a", "<b>"]
     assert "error rate of 20 %" in answer.inner_text()
+    # Each model with how good it is, and the mean, of which nobody measured that.
+    merits = answer.locator(".class + .merit").all_inner_texts()
+    assert (
+        "was not measured" in merits[0]
+        and "on 18 test images" in merits[1]
+        and "95 % interval" in merits[1].replace("\xa0", " ")
+    )
+    assert merits[2].endswith(f"Give bioclass evaluate '{home.home}/<b>' and serve it again.")
+    assert "Similarity to the " in answer.inner_text() and "less is unusual" in answer.inner_text()
     draw(page, [(0.5, 0.2), (0.5, 0.8)])
     drawing = page.locator(".result", has_text="Your drawing")
     drawing.locator(".near").first.wait_for()
     assert page.locator(".result").count() == 2
     assert page.locator(".said").inner_text().startswith("drawing.png: class")
-    assert (overflow(page), faint(page), barriers(page)) == ([], [], [])
+    page.get_by_text("What the similarities mean").click()
+    assert (overflow(page), faint(page), barriers(page), twins(page)) == ([], [], [], [])
     snap(page, f"serve-{scheme}{'-phone' if phone else ''}")
     page.get_by_role("button", name="Clear").click()
     page.get_by_role("button", name="Remove all").click()
     assert page.locator("#results").is_hidden()
+
+
+def test_an_image_of_the_training_is_no_test(home: SimpleNamespace, visit: Visit) -> None:
+    parts = {row["id"]: row["part"] for row in csv.DictReader((home.run / "split.csv").read_text().splitlines())}
+    page = visit(home.at)
+    for part, told in (("train", 1), ("test", 0)):
+        name = next(name for name in parts if parts[name] == part)
+        page.set_input_files("#files", home.data / name)
+        # Of one name, as both files are, the second is told apart.
+        answer = page.locator(".result").first
+        model = answer.locator(".answer").filter(has=page.get_by_role("heading", name="a", exact=True))
+        model.locator(".near").wait_for()
+        notice = model.locator(".notice.warn")
+        assert notice.count() == told
+        if told:
+            assert (
+                notice.inner_text() == f"This image is one of the training images ({name}): the answer is no test."
+            )
+    page.set_input_files("#files", home.data / name)
+    page.get_by_role("article", name=f"{Path(name).name} (2)").locator(".near").first.wait_for()
+    assert twins(page) == []
+
+
+def test_what_is_told_of_training_images_comes_when_they_are_read(
+    home: SimpleNamespace, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = visit(home.at)
+    for model in home.models:
+        for _ in range(600):
+            if model.neighbours.trained.complete:
+                break
+            page.wait_for_timeout(50)
+    with monkeypatch.context() as early:
+        for model in home.models:
+            early.setattr(model.neighbours, "_ready", None)
+            early.setattr(model.neighbours.trained, "complete", False)
+        page.set_input_files("#files", home.files[0])
+        page.get_by_text("Training images are still being read").first.wait_for()
+        assert page.locator(".near").count() == 0
+    page.locator(".near").first.wait_for()
+    assert page.locator(".result").count() == 1 and page.get_by_text("still being read").count() == 0
+
+
+def test_without_its_script_the_page_names_the_api(home: SimpleNamespace, visit: Visit) -> None:
+    page = visit(home.at, javascript=False)
+    said = page.locator("noscript")
+    assert "need this page's script" in said.inner_text() and "JSON API" in said.inner_text()
+    page.get_by_role("link", name="From a program").click()
+    assert "http://HOST:PORT/api/predict?model=a" in page.locator("pre").inner_text()
+    labels = page.locator("label.choose").all_inner_texts()
+    assert labels == ["Choose images to classify", "Choose images for the table"]
 
 
 def test_what_cannot_be_used_is_said_once_and_stays_text(

@@ -51,19 +51,30 @@
     }
     return made;
   };
-  const allBars = (probabilities, names) => {
+  const allBars = (probabilities, names, whose) => {
     const sorted = Object.entries(probabilities).sort(([, a], [, b]) => b - a);
     const few = sorted.length > 7 ? sorted.slice(0, 5) : sorted;
     const rest = sorted.slice(few.length);
     const made = [bars(few, names)];
     if (rest.length) {
-      made.push(element("details", {}, element("summary", {}, `${rest.length} other classes`), bars(rest, names)));
+      const text = `${rest.length} other classes`;
+      made.push(element("details", {}, element("summary", { "aria-label": `${text}, ${whose}` }, text), bars(rest, names)));
     }
     return made;
   };
   const best = (answer, names) => element(
     "p", { class: "class" }, names.get(answer.class), " ", element("small", { class: "muted" }, percent(answer.probability)),
   );
+  /* How good a model was found to be, without which an answer says little. */
+  const merit = (model) => {
+    if (model.accuracy) return element("p", { class: "merit" }, `Accuracy of this model: ${model.accuracy.text}`);
+    const { text, command } = model.not_evaluated;
+    return element("p", { class: "merit" }, `${text} Give `, element("code", {}, command), " and serve it again.");
+  };
+  const learned = (answer) => (answer.training_image ? element(
+    "div", { class: "notice warn" },
+    element("p", {}, `This image is one of the training images (${answer.training_id}): the answer is no test.`),
+  ) : null);
   const picture = (source, text, caption) => {
     const image = element("img", { src: source, alt: text });
     // Few pixels are shown as they are, many are smoothed.
@@ -87,31 +98,36 @@
     if (!lines.length) return null;
     return element("ul", { class: "decided" }, ...lines.map(([name, value]) => element("li", {}, element("b", {}, `${name}: `), value)));
   };
+  /* A similarity that is not 1 is not written so. */
+  const alike = (cosine) => (cosine < 1 - 1e-5 && cosine >= 0.9995 ? "> 0.999" : cosine.toFixed(3));
   const nearest = (answer, names) => {
     const found = answer.nearest;
-    if (found.state === "missing") return element("p", { class: "muted" }, `No training images are shown. ${found.note}`);
+    if (found.state === "missing") return element("p", { class: "muted" }, `No training images are shown, and whether this is one of them is not known. ${found.note}`);
     if (found.state === "reading") {
       const share = found.wanted ? ` (${Math.floor((100 * found.done) / found.wanted)} %)` : "";
       return element("p", { class: "muted" }, `Training images are still being read${share}; the nearest will come.`);
     }
-    const of = found.wanted < found.training ? `${found.wanted} of the ${found.training}` : `the ${found.training}`;
+    const of = found.wanted < found.training ? `${found.wanted} of the ${found.training} training images, drawn by chance`
+      : `the ${found.training} training images`;
+    const usual = found.usual ? ` These reach ${alike(found.usual.median)} with the most alike other one (median), and 95\u00a0% of them
+      ${alike(found.usual.low)} or more: less is unusual.` : "";
     const long = found.images.some((each) => names.get(each.class).length > 12);
     const shown = found.images.map((each) => {
       const figure = picture(each.image, `Training image ${each.id} of class ${names.get(each.class)}`, "");
       figure.querySelector("figcaption").append(
         element("span", { class: each.class === answer.class ? "same" : null }, names.get(each.class)),
-        element("br"), each.similarity.toFixed(3),
+        element("br"), alike(each.similarity),
       );
       figure.title = each.id;
       return element("li", {}, figure);
     });
     return element(
       "div", {}, element("h5", {}, "Most alike in training"),
-      element("p", { class: "muted" }, element("small", {}, `By what the last layer takes, cosine; among ${of} training images.`)),
+      element("p", { class: "merit" }, `Similarity to ${of}: 0 is nothing in common, 1 the same to the network.${usual}`),
       element("ul", { class: long ? "near long" : "near" }, ...shown),
     );
   };
-  const answerOf = (answer) => {
+  const answerOf = (answer, image) => {
     const model = models.get(answer.model);
     const names = titles(answer.model);
     const made = element("section", { class: "answer" }, element("h4", {}, model.id));
@@ -121,23 +137,24 @@
     }
     const { seen, overlay, method } = answer.overlay;
     const told = element(
-      "div", {}, best(answer, names),
+      "div", {}, best(answer, names), merit(model), learned(answer),
       element(
         "div", { class: "pair" }, picture(seen, "The image as the model takes it", "As the model takes it"),
         picture(overlay, `Evidence for ${names.get(answer.class)} over the image`, `Where the evidence lies, most in yellow (${method})`),
       ),
-      ...allBars(answer.probabilities, names),
+      ...allBars(answer.probabilities, names, `${model.id} for ${image}`),
     );
     const decided = decisions(answer, model, names);
     if (decided) told.append(decided);
     made.append(told, nearest(answer, names));
     return made;
   };
-  const meanOf = (image) => {
+  const meanOf = (image, shown) => {
     const names = titles(image.answers[0].model);
     return element(
       "section", { class: "answer mean" }, element("h4", {}, `Mean of ${image.answers.length} models`),
-      best(image.mean, names), ...allBars(image.mean.probabilities, names),
+      best(image.mean, names), element("p", { class: "merit" }, "How often the mean is right was not measured."),
+      ...allBars(image.mean.probabilities, names, `mean for ${shown}`),
     );
   };
 
@@ -145,10 +162,14 @@
 
   const list = by("list");
   const cards = () => { by("results").hidden = !list.children.length; };
-  const card = (name) => {
+  const times = new Map();
+  const card = (file) => {
+    times.set(file, (times.get(file) ?? 0) + 1);
+    // What is given twice is told apart.
+    const name = times.get(file) > 1 ? `${file} (${times.get(file)})` : file;
     const remove = element("button", { type: "button", "aria-label": `Remove ${name}` }, "Remove");
-    const body = element("div", { class: "answers" }, element("p", { class: "muted" }, "Being classified."));
-    const made = element("article", { class: "result" }, element("header", {}, element("h3", {}, name), remove), body);
+    const body = element("div", { class: "answers", "data-name": name }, element("p", { class: "muted" }, "Being classified."));
+    const made = element("article", { class: "result", "aria-label": name }, element("header", {}, element("h3", {}, name), remove), body);
     remove.addEventListener("click", () => { made.remove(); cards(); });
     return { made, body };
   };
@@ -157,16 +178,30 @@
     say(sentence);
   };
   const fill = (body, image) => {
-    const parts = image.answers.map(answerOf);
+    const shown = body.dataset.name;
+    const parts = image.answers.map((answer) => answerOf(answer, shown));
     const errors = image.answers.map((answer) => answer.error);
     if (errors[0] && new Set(errors).size === 1) {
       fail(body, errors[0]);
       return;
     }
-    if (image.mean) parts.unshift(meanOf(image));
+    if (image.mean) parts.unshift(meanOf(image, shown));
     body.replaceChildren(...parts);
     const told = image.mean ?? image.answers.find((answer) => !answer.error);
     if (told) say(`${image.name}: ${titles(told.model ?? image.answers[0].model).get(told.class)}, ${percent(told.probability)}`);
+  };
+  const settled = ({ state, complete }) => state === "missing" || (state === "ready" && complete);
+  /* Asks again once more is known of the training images, which are read while nothing else is to be done. */
+  const later = async (body, field, file, image) => {
+    const known = (nearest) => `${nearest.state} ${nearest.complete}`;
+    const before = new Map(image.answers.filter((each) => each.nearest).map((each) => [each.model, known(each.nearest)]));
+    for (;;) {
+      await wait(3);
+      if (!body.isConnected) return;
+      const told = await fetch("/api/models").then((response) => response.json()).catch(() => null);
+      if (told?.models?.some((each) => before.has(each.id) && before.get(each.id) !== known(each.nearest))) break;
+    }
+    classify(body, field, file);
   };
   const classify = async (body, field, file) => {
     const form = new FormData();
@@ -178,9 +213,7 @@
       if (sentence) throw new Error(sentence);
       const [image] = (await ask(`/api/predict?${asked}`, form)).images;
       fill(body, image);
-      if (image.answers.some((answer) => answer.nearest?.state === "reading")) {
-        setTimeout(() => { if (body.isConnected) classify(body, field, file); }, 3000);
-      }
+      if (image.answers.some((answer) => answer.nearest && !settled(answer.nearest))) later(body, field, file, image);
     } catch (problem) {
       fail(body, problem.message);
     }
@@ -240,7 +273,7 @@
         list.prepend(shown.made);
         cards();
       }
-      const found = element("div", { class: "answers" });
+      const found = element("div", { class: "answers", "data-name": shown.body.dataset.name });
       await classify(found, "drawing", new File([blob], "drawing.png"));
       // Another stroke may have come meanwhile: its answer is the one to show.
       if (mine !== wanted) return;
