@@ -34,9 +34,10 @@ def serve(
 ) -> None:
     """Serve models on this machine: a page to drop images on or draw a digit, and a JSON API.
 
-    It shows the probabilities of every model and their mean, where the evidence lies, and the nearest training
-    images, for which the data has to be where the run was fitted on it, or at --root. Many images at once become
-    the table of `bioclass predict`. What `bioclass evaluate` and `bioclass decide` fitted for a run is used.
+    It shows the probabilities of every model and their mean, the accuracy that `bioclass evaluate` found, where the
+    evidence lies, the nearest training images, and whether an image is one of them, for which the data has to be
+    where the run was fitted on it, or at --root. Many images at once become the table of `bioclass predict`. What
+    `bioclass evaluate` and `bioclass decide` fitted for a run is used.
 
     GET /api/models lists the models, POST /api/predict takes a form with files in the field image. Images are not
     kept. Ctrl-C ends it.
