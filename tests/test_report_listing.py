@@ -138,3 +138,13 @@ def test_an_unknown_word_is_refused(home: Path) -> None:
     assert "did you mean 'accuracy'?" in refused("runs", "--sort", "acuracy", cwd=home)
     assert "--state is one of finished, unfinished" in refused("runs", "--state", "done", cwd=home)
     assert "There is no folder nowhere" in refused("runs", "nowhere", cwd=home)
+
+
+def test_figures_of_weights_that_were_trained_on_since_are_not_told(home: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(home / "runs" / "good", tmp_path / "runs" / "good")
+    [before] = listed(tmp_path)
+    assert before["accuracy"]["value"] == 0.9
+    later = (run / "evaluation" / "test" / "metrics.json").stat().st_mtime + 1
+    os.utime(run / "best" / "manifest.json", (later, later))
+    [after] = listed(tmp_path)
+    assert after["accuracy"] is None

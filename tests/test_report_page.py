@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -278,6 +279,21 @@ def test_folds_are_reported_together_and_each_alone(folds):
     before = file.read_bytes()
     assert run_cli("report", folds).status == 0
     assert file.read_bytes() == before
+
+
+def test_a_report_is_not_made_of_folds_that_were_trained_on_since(folds, tmp_path):
+    copy = shutil.copytree(folds, tmp_path / "folds")
+    later = (copy / "evaluation" / "test" / "predictions.csv").stat().st_mtime + 1
+    os.utime(copy / "fold-1" / "best" / "manifest.json", (later, later))
+    assert "since its last fit" in refused("report", copy)
+
+
+def test_the_days_of_training_and_evaluation_are_told(made):
+    words = text_of(made.html)
+    started = json.loads(read(made.run / "environment.json"))["started"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", started)
+    assert f"Training began {started[:10]}" in words
+    assert re.search(r"Evaluated \d{4}-\d\d-\d\d ", words)
 
 
 def test_an_ensemble_stands_beside_its_members(tiny, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from bioclass.checkpoint import load_state
 from bioclass.errors import RunError
 from bioclass.recipe import Recipe
+from bioclass.report.predictions import is_current
 from bioclass.run import Run, held_out_part, holds_folds, holds_run, open_folds, open_run
 
 FIGURES = ("accuracy", "balanced_accuracy")
@@ -112,7 +113,7 @@ def _of_run(run: Run) -> Listed:
         run.card.synthetic,
         words,
         words == "finished",
-        _figures(run.path / "evaluation" / "test"),
+        _figures(run.path / "evaluation" / "test", [run]),
         _seconds(run.path),
         _saved(run.path),
     )
@@ -131,15 +132,17 @@ def _of_folds(path: Path) -> Listed:
         runs[0].card.synthetic if runs else None,
         f"{finished} of {len(folds.names)} folds finished",
         finished == len(folds.names),
-        _figures(path / "evaluation" / (held_out_part(runs) if runs else "test")),
+        _figures(path / "evaluation" / (held_out_part(runs) if runs else "test"), runs),
         sum(seconds) if seconds else None,
         max((saved for run in runs if (saved := _saved(run.path)) is not None), default=None),
     )
 
 
-def _figures(folder: Path) -> dict[str, dict[str, float] | None]:
-    """The figures of an evaluation; None where there are none that can be read: they are soon made again."""
+def _figures(folder: Path, runs: Sequence[Run]) -> dict[str, dict[str, float] | None]:
+    """The figures of an evaluation of these weights; None where there are none: they are soon made again."""
     try:
+        if not is_current(folder / "metrics.json", runs):
+            return dict.fromkeys(FIGURES)
         found = json.loads((folder / "metrics.json").read_bytes())
         return {name: {key: float(found[name][key]) for key in ("value", "low", "high")} for name in FIGURES}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

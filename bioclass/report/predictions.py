@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +56,19 @@ def predictions_file(run: Run, part: str) -> Path:
     return run.path / "evaluation" / part / "predictions.csv"
 
 
+def is_current(file: Path, runs: Iterable[Run]) -> bool:
+    """Whether an evaluation left this file, and none of the runs was fitted further since."""
+    try:
+        newest = max((run.path / "best" / "manifest.json").stat().st_mtime_ns for run in runs)
+        return file.is_file() and file.stat().st_mtime_ns >= newest
+    except OSError:
+        # Some run has no weights yet.
+        return False
+
+
 def is_evaluated(run: Run, part: str) -> bool:
     """Whether a run was evaluated on a part, and not fitted further since."""
-    file, weights = predictions_file(run, part), run.path / "best" / "manifest.json"
-    return file.is_file() and weights.is_file() and file.stat().st_mtime >= weights.stat().st_mtime
+    return is_current(predictions_file(run, part), [run])
 
 
 def refuse_ensemble(path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bioclass.errors import RunError
 from bioclass.metrics import Estimate
-from bioclass.report.predictions import read_table
+from bioclass.report.predictions import is_current, read_table
 from bioclass.run import Folds, Run, held_out_part
 
 FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss", "ece")
@@ -66,8 +66,7 @@ def read_answers(path: Path, runs: Sequence[Run], folds: Folds | None, part: str
         raise RunError(f"{path} has no {part} part: name another with --part.")
     if not (folder / "predictions.csv").is_file():
         raise RunError(f"{path} was not evaluated on its {part} part yet: {again} first.")
-    newest = max((each.path / "best" / "manifest.json").stat().st_mtime_ns for each in runs)
-    if (folder / "predictions.csv").stat().st_mtime_ns < newest:
+    if not is_current(folder / "predictions.csv", runs):
         raise RunError(f"{path} was trained on since it was evaluated: {again} again.")
     # The folds test every image, but those of an official test part besides.
     every = np.ones(len(run.split.ids), bool) if part == "test" else run.split.parts != "test"

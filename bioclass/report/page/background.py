@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import shlex
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bioclass.check import Finding, quick_findings
-from bioclass.environment import describe_environment, utc_now
+from bioclass.environment import describe_environment
 from bioclass.report.page.subject import Subject
 from bioclass.report.suspects import FOLDER as CHECKED
 from bioclass.report.suspects import NAME as SUSPECTS
@@ -56,6 +57,8 @@ def network_facts(subject: Subject) -> list[tuple[str, str]]:
     ]
     if began := _began(subject.runs):
         found.append(("Training began", began))
+    if evaluated := _evaluated(subject):
+        found.append(("Evaluated", evaluated))
     if sentence := recipe.predict.sentence():
         found.append(("Prediction", sentence))
     if len(subject.runs) == 1:
@@ -74,6 +77,15 @@ def _began(runs: Sequence[Run]) -> str:
     """The days, of UTC, on which trainings began; nothing of runs from before this was kept."""
     days = sorted({str(run.environment["started"])[:10] for run in runs if "started" in run.environment})
     return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
+
+
+def _evaluated(subject: Subject) -> str:
+    """The day, of UTC, of the evaluation; that of its file, so that the report made again is the same."""
+    try:
+        seconds = (subject.folder / "metrics.json").stat().st_mtime
+    except OSError:
+        return ""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d")
 
 
 def card_facts(subject: Subject, samples: Samples) -> list[tuple[str, str]]:
@@ -132,7 +144,7 @@ def environment_facts(run: Run) -> dict[str, Any]:
     now = describe_environment()
     return {
         "pairs": [(name, str(value)) for name, value in pairs if value is not None],
-        "made": f"bioclass {now['packages'].get('bioclass', '')}, Python {now['python']}, on {utc_now()[:10]}",
+        "made": f"bioclass {now['packages'].get('bioclass', '')}, Python {now['python']}".strip(),
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bioclass.errors import RunError
 from bioclass.evaluate import Scored, pooled
 from bioclass.report.page.subject import Subject, run_subject, subject_of_folds
-from bioclass.report.predictions import is_evaluated, read_table, refuse_ensemble
+from bioclass.report.predictions import is_current, is_evaluated, read_table, refuse_ensemble
 from bioclass.run import Run, check_part, held_out_part, holds_folds, open_folds, open_run
 from bioclass.samples import Samples
 
@@ -41,7 +41,8 @@ def stored_subject(path: Path, part: str | None, samples_of: Read) -> Subject:
         return _folds(path, runs, held, samples_of(runs[0]))
     if part != "test":
         raise RunError(f"The folds in {path} have different {part} parts: leave --part out.")
-    scored = scored_as_stored(path, runs[0], "test", samples_of(runs[0]))
+    current = is_current(path / "evaluation" / "test" / "predictions.csv", runs)
+    scored = scored_as_stored(path, runs[0], "test", samples_of(runs[0])) if current else None
     if scored is None:
         raise _not_evaluated(path, "test")
     return run_subject(path, "test", scored, _figures(path, "test"))
@@ -84,7 +85,7 @@ def _folds(path: Path, runs: list[Run], part: str, samples: Samples) -> Subject:
         ]
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         raise _not_evaluated(path, part) from None
-    if any(file.stat().st_mtime < (run.path / "best" / "manifest.json").stat().st_mtime for run in runs):
+    if not is_current(file, runs):
         raise _not_evaluated(path, part)
     return subject_of_folds(pooled(open_folds(path), runs, found))
 
