@@ -17,14 +17,18 @@ pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 HOME = {"mnist": "mnist", "herlev": "herlev", "herlev-2": "herlev", "rsmas": "rsmas"}
 """Where the data of a card lies; other cards bring theirs, or have none here."""
 
+FINE = [
+    "fit.iterations=40",
+    "fit.batch_size=8",
+    "fit.schedule.warmup=4",
+    "split.fold=0",
+    "network.weights={weights}",
+]
 SHORT = {
     "digits-lenet": ["fit.epochs=2", "fit.schedule.warmup=0"],
-    "herlev-finetune": [
-        "fit.iterations=40",
-        "fit.batch_size=8",
-        "fit.transfer.unfreeze=[0, 0.5]",
-        "network.weights={weights}",
-    ],
+    "herlev-finetune": FINE,
+    "herlev-2-finetune": FINE,
+    "rsmas-finetune": FINE,
     "herlev-scratch": ["fit.iterations=40"],
     "rsmas-scratch": ["fit.iterations=40"],
     "mnist-lenet": ["fit.iterations=1000"],
