@@ -181,13 +181,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Three runs (``runs``) of a recipe (``recipe``) on a folder of class folders (``data``).
+    """Three runs (``runs``) of a recipe (``recipe``) on a folder of class folders, ``data``; never change the data.
 
-    Every file of tests has its own copy: commands leave evaluations in run folders, which other tests would find.
+    Every file of tests has its own copy of the runs: commands leave evaluations in them, for other tests to find.
     """
-    home = shutil.copytree(trained, tmp_path_factory.mktemp("tiny"), dirs_exist_ok=True)
-    runs = [home / f"run{seed}" for seed in range(3)]
-    return SimpleNamespace(home=home, data=home / "pics", recipe=home / "tiny.toml", runs=runs, run=runs[0])
+    home = tmp_path_factory.mktemp("tiny")
+    runs = [shutil.copytree(trained / f"run{seed}", home / f"run{seed}") for seed in range(3)]
+    return SimpleNamespace(home=home, data=trained / "pics", recipe=trained / "tiny.toml", runs=runs, run=runs[0])
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,7 @@ def test_a_model_that_errs_rarely_and_alike_is_said_to():
 def test_reservations_stand_beside_a_good_verdict():
     said = verdict(judged([[95, 5], [5, 95]]), [SMALL, Said("warn", "Groups are not known.", ""), GOOD])
     assert said.judgement == "note"
-    assert said.text.endswith("To be read with what is said below: small classes and groups are not known.")
+    assert said.text.endswith("To be read with what is said below: small classes; groups are not known.")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def verdict(subject: Subject, reasons: list[Said]) -> Said:
     warned = [each.title.rstrip(".").lower() for each in reasons if each.judgement == "warn"]
     if warned:
         judgement = "note" if judgement == "good" else judgement
-        text += f" To be read with what is said below: {listed(warned, '; ')}."
+        text += f" To be read with what is said below: {'; '.join(warned)}."
     return Said(judgement, f"As a whole: {title}.", text)
 
 
