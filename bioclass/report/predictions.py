@@ -61,8 +61,8 @@ def is_current(file: Path, runs: Iterable[Run]) -> bool:
     try:
         newest = max((run.path / "best" / "manifest.json").stat().st_mtime_ns for run in runs)
         return file.is_file() and file.stat().st_mtime_ns >= newest
-    except OSError:
-        # Some run has no weights yet.
+    except (OSError, ValueError):
+        # A run has no weights yet, or there is none.
         return False
 
 

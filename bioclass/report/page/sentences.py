@@ -110,15 +110,20 @@ def headline(subject: Subject) -> str:
     )
 
 
-def worst_classes(subject: Subject) -> str:
-    """Name the classes that are found least."""
-    rows = subject.metrics.per_class
+def recalls(subject: Subject) -> list[tuple[float, str, Estimate, int]]:
+    """Return the classes that have a recall, those found least first: its value, title, the recall, and images."""
     known = [
-        (figure.value, title, figure, int(support(row)))
-        for title, row in zip(subject.titles, rows.values(), strict=True)
+        (figure.value, title, figure, support(row))
+        for title, row in zip(subject.titles, subject.metrics.per_class.values(), strict=True)
         if isinstance(figure := row["recall"], Estimate) and figure.value is not None
     ]
-    worst = sorted(known, key=lambda each: each[0])[: min(WORST, max(1, len(known) // 2))]
+    return sorted(known, key=lambda each: each[0])
+
+
+def worst_classes(subject: Subject) -> str:
+    """Name the classes that are found least."""
+    known = recalls(subject)
+    worst = known[: min(WORST, max(1, len(known) // 2))]
     told = [
         f"“{title}”, of whose {n:,} images it finds {share(figure)}"
         for value, title, figure, n in worst

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from bioclass.check import Finding
-from bioclass.metrics import Estimate
-from bioclass.report.page.sentences import OFF, WORST, commonest, listed, number, percent, support
+from bioclass.report.page.sentences import OFF, WORST, commonest, listed, number, percent, recalls, support
 from bioclass.report.page.subject import Subject
 from bioclass.samples import Samples
 
@@ -51,20 +50,16 @@ def _performance(subject: Subject) -> tuple[Judgement, str, str]:
     if 0 < wrong < guessed:
         text += f", {100 * (1 - wrong / guessed):.0f}\u00a0% fewer than by always naming the commonest class"
     text = f"{text[0].upper()}{text[1:]}."
-    recalls = [
-        (figure.value, title)
-        for title, row in zip(subject.titles, subject.metrics.per_class.values(), strict=True)
-        if isinstance(figure := row["recall"], Estimate) and figure.value is not None
-    ]
-    least = percent(min(recalls)[0])
-    missed = [title for recall, title in sorted(recalls) if recall < HALF]
-    less = [title for recall, title in sorted(recalls) if HALF <= recall < WELL]
+    known = recalls(subject)
+    least = percent(known[0][0])
+    missed = [title for recall, title, *_ in known if recall < HALF]
+    less = [title for recall, title, *_ in known if HALF <= recall < WELL]
     if missed:
-        return "warn", "not for every class", f"{text} It misses more than half of {_of(missed, len(recalls))}."
+        return "warn", "not for every class", f"{text} It misses more than half of {_of(missed, len(known))}."
     if wrong > OFTEN:
         return "warn", "often wrong", f"{text} It finds at least {least} of every class."
     if less:
-        told = _of(less, len(recalls))
+        told = _of(less, len(known))
         return "note", "mostly right, not in every class", f"{text} It misses more than a fifth of {told}."
     return "good", "mostly right, in every class", f"{text} It finds at least {least} of every class."
 
