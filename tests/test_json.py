@@ -38,7 +38,7 @@ def test_the_verbs_were_found() -> None:
     assert {"fit", "datasets list", "datasets show", "draw variants", "recipes schema", "study"} <= VERBS.keys()
 
 
-@pytest.mark.parametrize("name", VERBS.keys() - WITHOUT.keys())
+@pytest.mark.parametrize("name", sorted(VERBS.keys() - WITHOUT.keys()))
 def test_every_verb_has_json(name: str) -> None:
     assert "--json" in [option for each in VERBS[name].params for option in each.opts]
 
