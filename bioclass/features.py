@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def entry_key(model: str, recipe: Recipe, card: Card, samples: Samples, device: 
     facts = {
         "version": VERSION,
         "model": model,
-        "network": recipe.network.name,
+        "network": recipe.network.model_dump(mode="json", exclude={"weights"}),
         "preprocess": recipe.preprocess.model_dump(mode="json"),
         "augment": augment.model_dump(mode="json") if augment.steps else None,
         "card": [card.channels, card.bit_depth],
@@ -97,6 +98,8 @@ def find_entry(key: str) -> Entry | None:
         backbone = read_verified(folder / "backbone.safetensors", about["backbone"])
         features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
         if list(features.shape) != about["shape"] or features.dtype != np.float32:
+            return None
+        if _file_digest(folder / "features.npy") != about["features"]:
             return None
         plan = Plan.from_json(json.dumps(about["plan"]))
         return Entry(features, plan, Packed(backbone, about["backbone"]), about["weights"])
@@ -174,8 +177,13 @@ def make_entry(
     with whole_folder(folder, "folder of features") as temporary:
         shape = _write_features(temporary / "features.npy", body, plan, images, augmenter, context)
         write_atomic(temporary / "backbone.safetensors", backbone.data)
-        about = {"shape": shape, "backbone": backbone.sha256, "plan": json.loads(plan.to_json())}
-        write_sealed(temporary / "entry.json", {**about, "weights": dict(weights)})
+        about: dict[str, Any] = {
+            "shape": shape,
+            "features": _file_digest(temporary / "features.npy"),
+            "backbone": backbone.sha256,
+        }
+        about |= {"plan": json.loads(plan.to_json()), "weights": dict(weights)}
+        write_sealed(temporary / "entry.json", about)
     found = find_entry(key)
     if found is None:
         raise InputError(f"{folder} cannot be read again after it was written: set BIOCLASS_CACHE to another disk.")
@@ -230,6 +238,21 @@ def _write_features(
         start += len(values)
     assert out is not None
     return list(out.shape)
+
+
+def _file_digest(path: Path) -> str:
+    """The SHA-256 of a file, which is read once a process for as long as it stays as it is."""
+    facts = path.stat()
+    return _digest_of(path, facts.st_mtime_ns, facts.st_ino, facts.st_size)
+
+
+@lru_cache(maxsize=16)
+def _digest_of(path: Path, *facts: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _content(samples: Samples) -> str:

@@ -280,6 +280,11 @@ def test_a_damaged_entry_is_computed_again(home, tmp_path):
         fit(home.recipe, tmp_path / f"after-{name}", "--set", "fit.epochs=1", env=env)
         np.testing.assert_array_equal(np.load(entry / "features.npy"), before)
         assert not killed.exists(), "what a killed process left is in nobody's way"
+    # Of the same length, but not the same.
+    whole = (entry / "features.npy").read_bytes()
+    (entry / "features.npy").write_bytes(whole[:-40] + bytes(40))
+    fit(home.recipe, tmp_path / "after-other-values", "--set", "fit.epochs=1", env=env)
+    np.testing.assert_array_equal(np.load(entry / "features.npy"), before)
 
 
 def test_one_computes_and_the_others_wait(tmp_path, monkeypatch):

@@ -247,18 +247,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("network", "mend"),
-    [
-        (
-            'name = "lenet"',
-            "'lenet' starts from random ones here: name a network of GluonCV and its network.weights",
-        ),
-        (BACKBONE, "'cifar_resnet20_v1' starts from random ones here: set network.weights"),
-    ],
-)
-def test_a_network_without_weights_is_refused(home, network, mend):
+@pytest.mark.parametrize(("network", "name"), [('name = "lenet"', "lenet"), (BACKBONE, "cifar_resnet20_v1")])
+def test_a_network_without_weights_is_refused(home, network, name):
     recipe = write_recipe(home / "none.toml", "pics", TRANSFER, network)
+    mend = f"{name!r} starts from random ones here: set network.weights"
     assert f"fit.transfer is for a network that starts from weights, and {mend}" in refused("fit", recipe)
 
 

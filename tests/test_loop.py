@@ -111,6 +111,13 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_mend(tmp_path, loss):
     assert run.last() is None
 
 
+def test_weights_that_answer_nothing_are_never_the_best(tmp_path):
+    run, task, validation = prepared(tmp_path, epochs=3)
+    with pytest.raises(TrainingError, match=r"between iterations \d+ and \d+: training diverged"):
+        list(loop.fit(run, task, Scripted(task, [0.5, float("nan")]), validation))
+    assert run.best().state["record"]["epoch"] == 1
+
+
 def test_a_real_divergence_is_caught(tmp_path):
     from bioclass.fit.team import TeamTrainer
 

@@ -264,7 +264,7 @@ def test_missing_file_and_folder(tmp_path):
         ("title=plain words, no quotes", "title", "plain words, no quotes"),
         ('title="in quotes"', "title", "in quotes"),
         ("title=a=b", "title", "a=b"),
-        ("title=", "title", ""),
+        ('title=""', "title", ""),
         ("title=7th try", "title", "7th try"),
         ("title=1\nseed = 5", "title", "1\nseed = 5"),
         ("preprocess.size=[8, 9]", "preprocess.size", [8, 9]),
@@ -295,6 +295,17 @@ def test_mistakes_of_file_and_settings_together(mistakes):
 def test_set_bad_syntax(load, setting):
     with pytest.raises(RecipeError, match=r"--set wants key=value, for example fit\.epochs=3\. Got"):
         load(BASE, setting)
+
+
+def test_set_to_nothing_leaves_out(load):
+    text = BASE + 'transfer = { name = "features" }\n[network]\nname = "squeezenet1.1"\nweights = "gluoncv"\n'
+    recipe = load(text, "network.weights=", "fit.transfer= ")
+    assert recipe.network.weights is None and recipe.fit.transfer is None
+    for absent in ("network.wieghts", "fit.early_stopping.patience", "fit.epochs.more"):
+        with pytest.raises(
+            RecipeError, match=f"--set {absent}=: the recipe has no {absent} that could be left out"
+        ):
+            load(text, f"{absent}=")
 
 
 def test_set_below_a_value(load):

@@ -102,6 +102,17 @@ def test_a_failing_run_does_not_lose_the_others(home, ran):
     assert rows[0]["seeds"] == 1 and rows[1]["mean"] is None
 
 
+def test_weights_are_found_before_anything_runs(home):
+    """All that is missing is said at once, and each of it once."""
+    text = STUDY.replace("fit.optimizer.lr = 0.05", "network.weights = 'here'").replace(
+        "fit.optimizer.lr = 1e25", "network.weights = 'there'"
+    )
+    (home / "weights.toml").write_text(text.replace("seeds = [0]", "seeds = [0, 1]"))
+    error = refused("study", "weights.toml", "--runs", "runs/weights", cwd=home)
+    assert error.count("no file or folder here") == error.count("no file or folder there") == 1
+    assert not (home / "runs" / "weights").exists()
+
+
 def test_a_finished_run_is_whole(home, ran):
     run = next(path for path in (home / "runs" / "studies").iterdir() if (path / "result.json").is_file())
     result = json.loads((run / "result.json").read_text())

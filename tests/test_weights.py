@@ -24,6 +24,7 @@ from test_resume import WRAPPER, outcome
 from bioclass import preprocess, recipe
 from bioclass.answers import softmax
 from bioclass.backend import import_gluoncv, mx
+from bioclass.checkpoint import save_checkpoint
 from bioclass.errors import WeightsError
 from bioclass.fit.channels import normalised
 from bioclass.fit.params import parse_params
@@ -434,6 +435,115 @@ def test_a_run_is_the_start_of_another(tuned: Path, home: Path, tmp_path: Path) 
         f"network.weights={tuned}",
     )
     assert f"The run {tuned} trained the network 'mobilenetv2_0.25'" in error and not (tmp_path / "other").exists()
+
+
+def test_a_diverged_run_is_no_start_of_another(home: Path, tmp_path: Path) -> None:
+    run = fit(home / "tune.toml", tmp_path / "run", "--set", "fit.epochs=1")
+    best = open_run(run).best()
+    tensors = {name: np.full_like(value, np.nan) for name, value in best.tensors["weights"].items()}
+    save_checkpoint(run / "best", {"weights": tensors}, best.state)
+    error = refused("fit", home / "tune.toml", "--run", tmp_path / "next", "--set", f"network.weights={run}")
+    assert f"The weights of the run {run} are not finite" in error and not (tmp_path / "next").exists()
+
+
+# Networks of bioclass
+
+
+OWN = {
+    "lenet": 'name = "lenet"\nfc1 = 16',
+    "network3": 'name = "network3"\nhidden = [8, 8]',
+    "dropconnect": 'name = "dropconnect"\nfc1 = 16',
+    "mlp": 'name = "mlp"\nhidden = [8, 8]',
+    "vgg": 'name = "vgg"\nstages = [[16], [16]]',
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Path:
+    """Gray images of three classes (``gray``) with a run of each network, and of two others (``two``)."""
+    home = tmp_path_factory.mktemp("own")
+    write_folder(home / "gray", pictures(shape=(32, 32)))
+    write_folder(home / "two", pictures(classes=2, shape=(32, 32)), classes=2)
+    for name, network in OWN.items():
+        fit(write_recipe(home / f"{name}.toml", "gray", network=network), home / name)
+    return home
+
+
+WAYS = {
+    "alike": "",
+    "finetune": '[fit.transfer]\nname = "finetune"\nunfreeze = [0]\n',
+    "features": '[fit.transfer]\nname = "features"\n',
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", OWN)
+def test_a_run_of_an_own_network_is_a_start(own: Path, tmp_path: Path, name: str, way: str, monkeypatch) -> None:
+    """As domain pretraining has it: from one set of images to another with other classes."""
+    monkeypatch.setenv("BIOCLASS_CACHE", str(tmp_path / "cache"))
+    recipe_file = write_recipe(
+        own / f"next-{name}-{way}.toml", "two", WAYS[way], network=f'{OWN[name]}\nweights = "{own / name}"'
+    )
+    run = open_run(fit(recipe_file, tmp_path / "run", "--set", "fit.optimizer.lr=0.001"))
+    told = run.environment["weights"]
+    before, after = open_run(own / name).best().tensors["weights"], run.best().tensors["weights"]
+    last = [key for key in after if key in told["new"]]
+    assert len(last) == 2 and told["loaded"] == len(after) - 2 and before.keys() == after.keys()
+    assert len({key.rpartition(".")[0] for key in last}) == 1
+    # Of these networks only the first stage is left out of the training; the perceptron has no other.
+    frozen = {
+        "alike": [],
+        "finetune": [key for key in after if key.startswith("conv1")],
+        "features": [key for key in after if key not in last],
+    }[way]
+    assert all(np.array_equal(before[key], after[key]) for key in frozen)
+    assert run_cli("evaluate", run.path, "--json").status == 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("gluoncv", "wants the path of a run folder of the same network"),
+        ("gray", "wants the path of a run folder of the same network"),
+        ("nowhere", "There is no file or folder nowhere"),
+        ("vgg", "trained the network 'vgg', so its weights do not fit 'lenet'"),
+    ],
+)
+def test_what_is_no_run_of_an_own_network_is_refused(own: Path, tmp_path: Path, weights: str, words: str) -> None:
+    text = f"network.weights={weights}"
+    assert words in refused("fit", own / "lenet.toml", "--run", tmp_path / "run", "--set", text)
+    assert not list(tmp_path.iterdir())
+
+
+# Folds that start from weights
+
+
+def test_what_folds_start_from_is_said_once(home: Path, tmp_path: Path) -> None:
+    folds = ("--folds", 2, "--run", tmp_path / "folds", "--jobs", 2, "--set", "fit.epochs=1")
+    result = run_cli("fit", home / "tune.toml", *folds)
+    assert result.status == 0, result.err
+    assert result.err.count("260 of 261 parameters loaded") == 1
+    # A folder of folds is no run, and the error names one.
+    error = refused("fit", home / "tune.toml", "--run", tmp_path / "next", "--set", f"network.weights={folds[3]}")
+    assert f"each of them a run: {folds[3] / 'fold-0'}" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nothing.params", "There is no file or folder nothing.params for network.weights"),
+        ("tune.toml", "is not a .params file of MXNet"),
+        ("foreign.params", "holds the weights of another network"),
+    ],
+)
+def test_folds_without_their_weights_are_one_error_and_no_folder(
+    home: Path, tmp_path: Path, text: str, words: str
+) -> None:
+    if text == "foreign.params":
+        saved("mobilenet0.25", home / text)
+    weights = f'network.weights="{text}"'
+    error = refused("fit", home / "tune.toml", "--folds", 2, "--run", tmp_path / "folds", "--set", weights)
+    assert error.count(words) == 1 and not list(tmp_path.iterdir())
 
 
 def test_what_the_run_s_images_were_divided_by_does_not_matter() -> None:

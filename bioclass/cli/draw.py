@@ -32,7 +32,8 @@ def variants(
     out: Annotated[Path, typer.Option("--out", help="The file, PNG or SVG by its suffix.")] = Path("variants.png"),
     root: Root = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
     ] = None,
     path: Paths = None,
     as_json: Json = False,

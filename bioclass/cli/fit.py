@@ -34,7 +34,8 @@ def fit(
         typer.Option("--resume", help="Continue the run exactly where it was saved; start it if it is not there."),
     ] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
     ] = None,
     device: Device = "auto",
     workers: Annotated[

@@ -64,12 +64,14 @@ def _run(folds: Folds, request: Request, shelf: Shelf, jobs: int) -> dict[str, s
     from bioclass.cli.progress import watcher
     from bioclass.study.folds import fold_cells
     from bioclass.study.pool import Pool
+    from bioclass.study.prepare import find_weights
     from bioclass.study.runner import run_cells
 
     cells, pool = fold_cells(folds, request.recipe_folder or folds.path.parent), Pool(folds.path)
     done = sum(pool.state(cell) == "finished" for cell in cells)
     if done == len(cells):
         return {}
+    find_weights((cell.recipe, cell.folder) for cell in cells if pool.state(cell) == "missing")
     roots = dict.fromkeys(folds.names, request.root or folds.recorded_root())
     say(
         f"{len(cells) - done} of {len(cells)} folds to train, into {folds.path}, "

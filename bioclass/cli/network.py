@@ -21,7 +21,8 @@ def network(
         typer.Option("--input", metavar="H,W,C", help="Input size, where card and recipe leave it open."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
     ] = None,
     path: Paths = None,
     as_json: Json = False,

@@ -32,7 +32,8 @@ def study(
         list[int] | None, typer.Option("--seed", help="Instead of the study's seeds; several times.")
     ] = None,
     settings: Annotated[
-        Several, typer.Option("--set", metavar="KEY=VALUE", help="Set any value of every recipe.")
+        Several,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of every recipe; KEY= leaves it out."),
     ] = None,
     runs: Annotated[
         Path, typer.Option("--runs", help="The folder of runs; studies that share it share their runs.")
@@ -119,7 +120,7 @@ def _run(
 ) -> dict[str, str]:
     from bioclass.cli.progress import watcher
     from bioclass.environment import available_cores
-    from bioclass.study.prepare import find_data
+    from bioclass.study.prepare import find_data, find_weights
     from bioclass.study.runner import run_cells
 
     cells = plan.runs()
@@ -128,6 +129,7 @@ def _run(
     if done == len(cells):
         say(f"All {done} runs are there, in {pool.folder}.")
         return {}
+    find_weights((cell.recipe, cell.folder) for cell in cells if pool.state(cell) == "missing")
     at_once = jobs or available_cores()
     say(
         f"{len(cells) - done} of {len(cells)} runs to do, in {pool.folder}, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bioclass.errors import RunError
 from bioclass.features import Entry, entry_key, find_entry, head_probabilities, held, make_entry
 from bioclass.files import sha256
 from bioclass.fit.channels import normalised
-from bioclass.fit.start import start_from
+from bioclass.fit.start import start_from, start_words
 from bioclass.fit.task import Rows, Scores, Task
 from bioclass.fit.weights import Weights
 from bioclass.networks import build
@@ -115,7 +115,7 @@ def head_task(
         with held(key):
             entry = find_entry(key) or _compute(key, recipe, card, samples, backbone, context, say)
     else:
-        say(f"The features of all {card.images()} are in the cache")
+        say(f"The features of all {card.images()} are in the cache. {start_words(entry.weights)}")
     weights = {**entry.weights, "model": backbone.model}
     if backbone.weights is not None:
         weights["source"] = backbone.weights.source
@@ -148,9 +148,7 @@ def _tensors(net: Any, card: Card, backbone: Backbone, say: Words) -> tuple[Tens
     """Set the parameters of a network; return them, and what the run folder is to tell of them."""
     if backbone.weights is not None:
         start = start_from(backbone.weights, net, get_weights(net), card.class_names)
-        last = head(net)
-        loaded = tuple(name for name in start.loaded if name not in last)
-        start = replace(start, loaded=loaded, new={**start.new, **dict.fromkeys(last, "trained on features")})
+        start = start.with_new_head(head(net))
         say(start.words())
         tensors, weights, source = start.tensors, start.document(), backbone.weights.path
     else:

@@ -144,6 +144,8 @@ def _finish_epoch(
     figure = None
     if len(validation):
         found = scores(trainer.probabilities(validation), task.labels[validation])
+        # The last step can be the one that goes astray.
+        _check_finite(found["loss"], state.iteration - 1, state.iteration, settings)
         record.update({f"validation_{name}": value for name, value in found.items()})
         figure = -found["loss"] if settings.select == "loss" else found[settings.select]
     record["best"] = _improves(figure, state, settings)

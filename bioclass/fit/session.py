@@ -18,7 +18,7 @@ from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads, utc_now
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
-from bioclass.recipe import Backbone, Features, Recipe
+from bioclass.recipe import Features, Recipe
 from bioclass.run import Run, create_run, locked, open_run, refuse_existing, refuse_other_recipe
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
@@ -211,7 +211,7 @@ def best_workers(recipe: Recipe, cores: int, images: int, values: int) -> int:
 
 def _weights(request: Request) -> Any:
     network = request.recipe.network
-    if not isinstance(network, Backbone) or network.weights is None:
+    if network.weights is None:
         return None
     from bioclass.fit.weights import load_weights
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bioclass.card import Card
 from bioclass.errors import WeightsError
 from bioclass.fit.channels import adapted_to
 from bioclass.fit.params import Tensors
 from bioclass.fit.task import Task, Trainer
-from bioclass.fit.weights import Weights
+from bioclass.fit.weights import Weights, load_weights
 from bioclass.networks import build
 from bioclass.networks.parameters import head, parameters
-from bioclass.predict import input_shape
+from bioclass.predict import get_weights, input_shape
+from bioclass.preprocess import prepare
+from bioclass.recipe import Features, Recipe
+from bioclass.samples import Samples
 
 LEAST = 0.75
 """Share of a network's parameters, and of a file's, that must find each other for them to be of one network."""
@@ -40,6 +48,12 @@ class Start:
     new: dict[str, str]
     skipped: tuple[str, ...]
 
+    def with_new_head(self, last: Iterable[str]) -> Start:
+        """Return the same with the layer of the classes, whose names are given, left to a training on features."""
+        new = dict.fromkeys(last, "trained on features")
+        loaded = tuple(name for name in self.loaded if name not in new)
+        return replace(self, loaded=loaded, new={**self.new, **new})
+
     def document(self) -> dict[str, Any]:
         """Return for the run folder what was used and what became of it; what is not named there was loaded."""
         return {
@@ -53,18 +67,45 @@ class Start:
 
     def words(self) -> str:
         """Return the same for people, in a few lines."""
-        lines = [
-            f"Starting from {self.weights.path} (sha256 {self.weights.sha256[:12]}...): "
-            f"{len(self.loaded)} of {len(self.tensors)} parameters loaded"
-        ]
-        if self.adapted:
-            lines.append(f"  adapted to the channels of these images: {', '.join(self.adapted)}")
-        if self.new:
-            lines.append(f"  new: {_some([f'{name} ({why})' for name, why in self.new.items()])}")
-        skipped = [name for name in self.skipped if name not in self.new]
-        if skipped:
-            lines.append(f"  not used: {_some(skipped)}")
-        return "\n".join(lines)
+        return start_words({**self.document(), "source": str(self.weights.path)})
+
+
+def start_words(document: Mapping[str, Any]) -> str:
+    """Return for people what a run folder keeps of the weights that it started from."""
+    loaded, adapted, new = document["loaded"], document["adapted"], document["new"]
+    lines = [
+        f"Starting from {document['source']} (sha256 {document['sha256'][:12]}...): "
+        f"{loaded} of {loaded + len(adapted) + len(new)} parameters loaded"
+    ]
+    if adapted:
+        lines.append(f"  adapted to the channels of these images: {', '.join(adapted)}")
+    if new:
+        lines.append(f"  new: {_some([f'{name} ({why})' for name, why in new.items()])}")
+    skipped = [name for name in document["skipped"] if name not in new]
+    if skipped:
+        lines.append(f"  not used: {_some(skipped)}")
+    return "\n".join(lines)
+
+
+def foresee(recipe: Recipe, folder: Path, card: Card, samples: Samples) -> Start:
+    """Return what every fit of a recipe on these samples will start from; only the first image is read.
+
+    Args:
+        recipe: which names weights.
+        folder: from which a relative path of weights counts.
+        card: of the dataset.
+        samples: all of it.
+
+    Raises:
+        WeightsError: the weights cannot be had, or are of another network.
+        DatasetError: the first image cannot be used.
+    """
+    weights = load_weights(recipe.network, folder)
+    _, plan = prepare(samples.take(np.array([0])), recipe.preprocess, card)
+    net = build(recipe.network, input_shape(plan), len(card.class_names))
+    net.initialize()
+    start = start_from(weights, net, get_weights(net), card.class_names)
+    return start.with_new_head(head(net)) if isinstance(recipe.fit.transfer, Features) else start
 
 
 def begin(task: Task, trainer: Trainer, weights: Weights) -> Start:

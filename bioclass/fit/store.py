@@ -46,7 +46,8 @@ def stored_weights(network: str) -> Path:
     if path.is_file():
         if _sha1(path) != sha1:
             raise WeightsError(
-                f"{path} is not the file of GluonCV's store, whose sha1 is {sha1}: remove it, and it is downloaded."
+                f"{path} is not the file of GluonCV's store, whose sha1 is {sha1}: remove it, and it is "
+                "downloaded. Offline, put the right file there, or set network.weights to the path of your copy."
             )
         return path
     mirror = os.environ.get("MXNET_GLUON_REPO") or store.apache_repo_url

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bioclass.errors import WeightsError
 from bioclass.files import sha256
 from bioclass.fit.params import Tensors, parse_params
 from bioclass.fit.store import stored_weights
-from bioclass.recipe import Backbone, Normalisation, own_normalisation
-from bioclass.run import Run, holds_run, open_run
+from bioclass.recipe import Backbone, Network, Normalisation, own_normalisation
+from bioclass.run import Run, holds_folds, holds_run, open_run
 
 STORE = "gluoncv"
 """What network.weights says for the weights of GluonCV's store."""
@@ -37,8 +39,10 @@ class Weights:
     classes: tuple[str, ...] | None = None
 
 
-def load_weights(spec: Backbone, folder: Path | None) -> Weights:
+def load_weights(spec: Network, folder: Path | None) -> Weights:
     """Read the weights that a recipe names; a relative path is looked for from ``folder`` and from here.
+
+    Those of bioclass's own networks come from runs alone: a file does not say how images are normalised for them.
 
     Raises:
         WeightsError: there are none, or they are damaged, or of another network.
@@ -46,6 +50,8 @@ def load_weights(spec: Backbone, folder: Path | None) -> Weights:
     """
     source = spec.weights
     assert source is not None
+    if not isinstance(spec, Backbone):
+        return _of_run(spec, source, open_run(_run_folder(spec, source, folder)))
     path = stored_weights(spec.name) if source == STORE else _find(source, folder)
     if path.is_dir() and not holds_run(path):
         path = _in_folder(path, spec.name)
@@ -69,17 +75,33 @@ def _find(source: str, folder: Path | None) -> Path:
     )
 
 
+def _run_folder(spec: Network, source: str, folder: Path | None) -> Path:
+    """The folder of a run, which is all that a network of bioclass can start from."""
+    path = None if source == STORE else _find(source, folder)
+    if path is None or not holds_run(path):
+        raise WeightsError(
+            f"network.weights of {spec.name!r} wants the path of a run folder of the same network: files of "
+            f"weights are for the networks of GluonCV. Got {source!r}{_hint(path)}."
+        )
+    return path
+
+
 def _in_folder(folder: Path, network: str) -> Path:
     path = folder / f"{network}.params"
     if not path.is_file():
         raise WeightsError(
             f"The folder {folder} of network.weights is not a run folder and has no {path.name}: put it there, or "
-            "name a file or another folder."
+            f"name a file or another folder{_hint(folder)}."
         )
     return path
 
 
-def _of_run(spec: Backbone, source: str, run: Run) -> Weights:
+def _hint(path: Path | None) -> str:
+    """The run that is probably meant, where a folder of folds is named."""
+    return f" (it holds folds, each of them a run: {path / 'fold-0'})" if path and holds_folds(path) else ""
+
+
+def _of_run(spec: Network, source: str, run: Run) -> Weights:
     if run.recipe.network.name != spec.name:
         raise WeightsError(
             f"The run {run.path} trained the network {run.recipe.network.name!r}, so its weights do not fit "
@@ -88,6 +110,11 @@ def _of_run(spec: Backbone, source: str, run: Run) -> Weights:
     plan, tensors = run.plan, run.best().tensors.get("weights")
     if tensors is None:
         raise WeightsError(f"{run.path / 'best'} holds no weights: it is not a checkpoint of bioclass.")
+    if not all(np.isfinite(values).all() for values in tensors.values()):
+        raise WeightsError(
+            f"The weights of the run {run.path} are not finite, for its training diverged: name another run, or "
+            "fit it again with a lower learning rate."
+        )
     # Of values between 0 and 1, whatever the run divided them by.
     scale = plan.divisor / plan.largest
     mean, std = (tuple(scale * value for value in values) for values in (plan.mean, plan.std))

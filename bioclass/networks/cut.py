@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bioclass import recipe
 from bioclass.backend import mx
-from bioclass.networks.backbone import backbone
+from bioclass.networks import build
 from bioclass.networks.parameters import head, parameters
 
 FEATURES = "features"
@@ -99,6 +99,6 @@ def _layer_of(block: Any, parameter: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def tail_of(spec: recipe.Backbone, input_shape: tuple[int, int, int], classes: int) -> Tail:
+def tail_of(spec: recipe.Network, input_shape: tuple[int, int, int], classes: int) -> Tail:
     """Return what follows the backbone of a network; it is built for the first of its heads alone."""
-    return cut(backbone(spec, input_shape, classes), input_shape)[1]
+    return cut(build(spec, input_shape, classes), input_shape)[1]

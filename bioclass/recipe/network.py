@@ -10,8 +10,20 @@ from bioclass.recipe.backbones import UNUSABLE, BackboneName
 from bioclass.recipe.values import Positive, Probability
 from bioclass.validation import Strict
 
+Weights = Annotated[str, Field(min_length=1)] | None
 
-class LeNet(Strict):
+
+class Own(Strict):
+    """A network of bioclass. ``weights`` is what it starts from: the path of a run folder of the same network.
+
+    The images are then normalised as in that run; only the layer of the classes is new where they are others.
+    """
+
+    name: str
+    weights: Weights = None
+
+
+class LeNet(Own):
     """LeNet as Caffe's example has it (table 1 of the study): two convolutions, ``fc1``, the classes."""
 
     name: Literal["lenet"] = "lenet"
@@ -19,7 +31,7 @@ class LeNet(Strict):
     dropout: Probability = 0.0
 
 
-class Network3(Strict):
+class Network3(Own):
     """Nielsen's Network3 (table 2 of the study): two convolutions and two hidden layers with dropout."""
 
     name: Literal["network3"] = "network3"
@@ -27,7 +39,7 @@ class Network3(Strict):
     dropout: Probability = 0.5
 
 
-class DropConnect(Strict):
+class DropConnect(Own):
     """DropConnect (table 3 of the study): the weights of ``fc1`` are dropped, not its outputs.
 
     ``inference`` is the mean of the weights, or Wan et al.'s Gaussian moment matching.
@@ -39,7 +51,7 @@ class DropConnect(Strict):
     inference: Literal["mean", "gaussian"] = "gaussian"
 
 
-class MLP(Strict):
+class MLP(Own):
     """A multilayer perceptron, trained by classical backpropagation."""
 
     name: Literal["mlp"] = "mlp"
@@ -47,7 +59,7 @@ class MLP(Strict):
     activation: Literal["sigmoid", "tanh", "relu", "softsign"] = "sigmoid"
 
 
-class VGG(Strict):
+class VGG(Own):
     """A small network after VGG, with batch normalisation and global average pooling.
 
     ``stages`` are the channels of its 3x3 convolutions; between two stages 2x2 pooling halves the image. Multiples
@@ -72,7 +84,7 @@ class Backbone(Strict):
     """
 
     name: BackboneName
-    weights: Annotated[str, Field(min_length=1)] | None = None
+    weights: Weights = None
 
     @field_validator("name")
     @classmethod

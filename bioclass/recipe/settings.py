@@ -15,10 +15,13 @@ from bioclass.recipe.transfer import Finetune
 from bioclass.recipe.whole import Recipe
 from bioclass.validation import Strict, parse_toml_value, read_toml, validate
 
+LEFT_OUT = object()
+"""In place of a value: the recipe is to be without the key."""
+
 
 @dataclass(frozen=True)
 class Change:
-    """A new value for one key of a recipe; ``said`` is how the user put it, for messages."""
+    """A new value for one key of a recipe, or ``LEFT_OUT``; ``said`` is how the user put it, for messages."""
 
     key: tuple[str, ...]
     value: Any
@@ -70,7 +73,7 @@ def resolve_recipe(data: dict[str, Any], layers: Iterable[Sequence[Change]], sou
 
 
 def parse_setting(text: str) -> Change:
-    """Return the change that ``fit.epochs=3`` asks for, its value written as in TOML.
+    """Return the change that ``fit.epochs=3`` asks for, its value written as in TOML; without one it leaves out.
 
     Raises:
         RecipeError: it is not ``key=value``.
@@ -79,7 +82,7 @@ def parse_setting(text: str) -> Change:
     key = tuple(part.strip() for part in left.split("."))
     if not equals or not all(key):
         raise RecipeError(f"--set wants key=value, for example fit.epochs=3. Got {text!r}.")
-    return Change(key, parse_toml_value(right.strip()), f"--set {text}")
+    return Change(key, parse_toml_value(right.strip()) if right.strip() else LEFT_OUT, f"--set {text}")
 
 
 def changes_of(table: dict[str, Any], said: str, above: tuple[str, ...] = ()) -> list[Change]:
@@ -96,6 +99,9 @@ def changes_of(table: dict[str, Any], said: str, above: tuple[str, ...] = ()) ->
 
 def _apply(data: dict[str, Any], change: Change) -> None:
     *above, last = change.key
+    if change.value is LEFT_OUT:
+        _leave_out(data, change)
+        return
     table = data
     for depth, part in enumerate(above, 1):
         inner = table.setdefault(part, {})
@@ -111,6 +117,16 @@ def _apply(data: dict[str, Any], change: Change) -> None:
     if change.key == ("fit", "iterations"):
         table.pop("epochs", None)
     table[last] = change.value
+
+
+def _leave_out(data: dict[str, Any], change: Change) -> None:
+    *above, last = change.key
+    table: Any = data
+    for part in above:
+        table = table.get(part) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or last not in table:
+        raise RecipeError(f"{change.said}: the recipe has no {'.'.join(change.key)} that could be left out.")
+    del table[last]
 
 
 def _defaults() -> dict[tuple[str, ...], Strict]:

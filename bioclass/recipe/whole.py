@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bioclass.recipe.augment import Augment
 from bioclass.recipe.fit import Fit
-from bioclass.recipe.network import Backbone, DropConnect, LeNet, Network
+from bioclass.recipe.network import DropConnect, LeNet, Network
 from bioclass.recipe.predict import Predict
 from bioclass.recipe.preprocess import Preprocess, Split
 from bioclass.recipe.transfer import Features
@@ -55,7 +55,7 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _weights_bring_their_statistics(self) -> Recipe:
-        if isinstance(self.network, Backbone) and self.network.weights and self.preprocess.standardise:
+        if self.network.weights and self.preprocess.standardise:
             raise ValueError(
                 "network.weights bring the mean and standard deviation that they were trained with, so "
                 "preprocess.standardise cannot measure others: leave one of the two out"
@@ -75,17 +75,11 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _transfer_needs_weights(self) -> Recipe:
-        network = self.network
-        if self.fit.transfer is None or (isinstance(network, Backbone) and network.weights):
+        if self.fit.transfer is None or self.network.weights:
             return self
-        mend = (
-            "set network.weights"
-            if isinstance(network, Backbone)
-            else "name a network of GluonCV and its network.weights"
-        )
         raise ValueError(
             "fit.transfer is for a network that starts from weights, and "
-            f"{network.name!r} starts from random ones here: {mend}, or leave fit.transfer out"
+            f"{self.network.name!r} starts from random ones here: set network.weights, or leave fit.transfer out"
         )
 
     @model_validator(mode="after")

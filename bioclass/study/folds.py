@@ -34,6 +34,7 @@ def make_folds(
     Raises:
         RunError: the folder exists already, or cannot be written.
         DatasetError: the data is missing or unreadable, or cannot be dealt out.
+        WeightsError: the weights that all folds start from cannot be had, or are of another network.
     """
     refuse_existing_folds(path)
     card, itself = shelf.find(recipe.dataset, recipe_folder)
@@ -43,6 +44,10 @@ def make_folds(
     folds = list_folds(samples, recipe.split)
     for number in range(len(folds)):
         split_samples(samples, recipe.split.model_copy(update={"fold": number}), card.class_names)
+    if recipe.network.weights is not None:
+        from bioclass.fit.start import foresee  # with MXNet, which nothing else wants here
+
+        say(foresee(recipe, recipe_folder, card, samples).words())
     return create_folds(path, recipe, folds, place)
 
 

@@ -1,15 +1,16 @@
-"""Find the data before anything runs; refuse what is missing, or is not what finished runs were made of."""
+"""Find data and weights before anything runs; refuse what is missing, or is not what finished runs were made of."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bioclass.card import Card
 from bioclass.dataset import find_root, load_samples
-from bioclass.errors import RunError
+from bioclass.errors import InputError, RunError, WeightsError
 from bioclass.files import read_sealed, read_verified
+from bioclass.recipe import Recipe
 from bioclass.shelf import Shelf
 from bioclass.study.cells import Cell
 from bioclass.study.pool import Pool
@@ -44,6 +45,27 @@ def find_data(cells: Sequence[Cell], pool: Pool, shelf: Shelf, root: Path | None
         if state != "missing" and not (card.files and all(file.sha256 for file in card.files)):
             _refuse_moved(pool.path(cell), place)
     return found
+
+
+def find_weights(wanted: Iterable[tuple[Recipe, Path]]) -> None:
+    """Read, or download, what recipes start from; a relative path counts from the folder beside each.
+
+    Raises:
+        WeightsError: some weights cannot be had; it says of each why.
+    """
+    named = dict.fromkeys((recipe.network, folder) for recipe, folder in wanted if recipe.network.weights)
+    if not named:
+        return
+    from bioclass.fit.weights import load_weights
+
+    problems = []
+    for network, folder in named:
+        try:
+            load_weights(network, folder)
+        except InputError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise WeightsError("\n".join(dict.fromkeys(problems)))
 
 
 def _refuse_moved(run: Path, place: Path) -> None:
