@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,37 @@ def test_the_table_is_that_of_the_run(tiny: SimpleNamespace, file: Path) -> None
         assert found["path"] == expected["path"] and found["class"] == expected["class"]
         for name in ("probability", "p_class0", "p_class1", "p_class2"):
             assert float(found[name]) == pytest.approx(float(expected[name]), abs=1e-6)
+
+
+def test_a_run_is_computed_from_what_was_exported_of_it(
+    tiny: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime starts in less time; it computes few images where the file is of the run's own weights."""
+    run = shutil.copytree(tiny.runs[1], tmp_path / "run")
+    expected = run_cli("predict", run, tiny.data)
+    assert run_cli("export", run).status == 0
+    target = run / "export" / "model.onnx"
+
+    def by_runtime(*options: object) -> bool:
+        result = run_cli("predict", run, tiny.data, *options)
+        assert result.status == 0, result.err
+        rows = [list(csv.DictReader(io.StringIO(text))) for text in (expected.out, result.out)]
+        wholes = [row for row in rows[1] if row.get("region", "image") == "image"]
+        assert [row["class"] for row in wholes] == [row["class"] for row in rows[0]]
+        return "Computing with ONNX Runtime" in result.err
+
+    assert by_runtime() and by_runtime("--device", "cpu")
+    assert not by_runtime("--tiles", 12)
+    monkeypatch.setattr("bioclass.cli.predict.FEW", 59)
+    assert not by_runtime()
+    monkeypatch.undo()
+    whole = target.read_bytes()
+    target.write_bytes(whole[:-100])
+    assert not by_runtime(), "the run itself is enough"
+    target.write_bytes(whole)
+    # A file of other weights.
+    assert run_cli("export", tiny.runs[2], "--output", target).status == 0
+    assert not by_runtime()
 
 
 def test_files_that_cannot_be_used_are_listed(tiny: SimpleNamespace, file: Path, tmp_path: Path) -> None:

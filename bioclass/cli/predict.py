@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -10,19 +11,23 @@ import typer
 
 from bioclass.cli.common import Bfloat16, Json, OneDevice, print_json, say
 from bioclass.cli.tiles import check_tiles, parse_tiles
-from bioclass.errors import ImageError, InputError
+from bioclass.errors import BioclassError, ImageError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
     from bioclass.answers import Answers, Probabilities
     from bioclass.evaluate import Decided, Fitted
+    from bioclass.exported import Exported
     from bioclass.preprocess import Plan
     from bioclass.run import Run
     from bioclass.tiles import Tiling
+
+FEW = 256
+"""Images up to which the start of MXNet, some two seconds, outweighs all that it is faster in afterwards."""
 
 
 def predict(
@@ -81,12 +86,14 @@ def predict(
         for option, given in (("--answers", answers), ("--decide", decide)):
             if given:
                 raise InputError(f"{option} was fitted for images as they are, not for --tiles: leave one out.")
-    exported = run.suffix.lower() == ".onnx" and not run.is_dir()
-    open_model = _open_exported if exported else _open_runs
-    model = open_model(run, answers, decide, device, bfloat16)
+    files, failed = image_files(paths)
+    if run.suffix.lower() == ".onnx" and not run.is_dir():
+        model = _open_exported(run, answers, decide, device, bfloat16)
+    else:
+        few = tiling is None and len(files) <= FEW
+        model = _open_runs(run, answers, decide, device, bfloat16, few)
     if tiling is not None:
         check_tiles(tiling, model.plan, run)
-    files, failed = image_files(paths)
     rows: list[dict[str, Any]] = []
     images = 0
     for file, found in _answered(model, tiling, files):
@@ -115,8 +122,8 @@ class Model(NamedTuple):
     decided: Decided | None = None
 
 
-def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: bool) -> Model:
-    """Open a run, or folds as one model."""
+def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: bool, few: bool) -> Model:
+    """Open a run, or folds as one model; ``few`` images are left to ONNX Runtime where it can."""
     from bioclass.devices import choose, contexts
     from bioclass.environment import available_cores, set_threads
     from bioclass.run import holds_folds, open_folds, open_run
@@ -135,6 +142,10 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: b
     if sentence := run.recipe.predict.sentence():
         say(sentence)
     name, _ = choose(device)
+    exported = _exported_from(path, opened) if few and name == "cpu" and not bfloat16 else None
+    if exported is not None:
+        say(f"Computing with ONNX Runtime: {_file_of(path)} has these weights, and few images take it less time")
+        return Model(exported.files, exported.probabilities, run.plan, run.classes, fitted, decided)
     set_threads(available_cores())
     from bioclass.predict import MeanPredictor, Predictor
 
@@ -145,6 +156,25 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: b
     else:
         predictor = Predictor(run, context, bfloat16=bfloat16)
     return Model(predictor.files, predictor.probabilities, run.plan, run.classes, fitted, decided)
+
+
+def _file_of(path: Path) -> Path:
+    """Where ``bioclass export`` puts a run, or folds."""
+    return path / "export" / "model.onnx"
+
+
+def _exported_from(path: Path, runs: Sequence[Run]) -> Exported | None:
+    """What was exported of these very weights, as floats; None where nothing was or ONNX Runtime is not here."""
+    if not _file_of(path).is_file():
+        return None
+    from bioclass.exported import open_exported
+
+    try:
+        exported = open_exported(_file_of(path))
+    except BioclassError:  # the runs themselves are all that is needed
+        return None
+    same = json.loads(exported.metadata["weights"]) == [run.best_digest() for run in runs]
+    return exported if same and "int8" not in exported.metadata else None
 
 
 def _open_exported(path: Path, answers: bool, decide: bool, device: str, bfloat16: bool) -> Model:
