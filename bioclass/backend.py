@@ -101,14 +101,14 @@ def import_onnx_translator() -> Any:
     """Return MXNet's translator of symbols to ONNX graphs, the class ``MXNetGraph``, ready for onnx of today.
 
     Raises:
-        MissingDependency: onnx is not installed.
+        MissingDependency: onnx is not installed, or is broken.
     """
     try:
         onnx: Any = importlib.import_module("onnx")
-    except ModuleNotFoundError as problem:
-        if problem.name != "onnx":
-            raise
-        raise MissingDependency("Export to ONNX needs the package onnx: pip install 'bioclass[onnx]'.") from None
+    except ImportError as problem:
+        raise MissingDependency(
+            f"Export to ONNX needs the package onnx ({problem}): pip install 'bioclass[onnx]'."
+        ) from None
     if "onnx.mapping" not in sys.modules:
         # Gone in onnx 1.19; MXNet looks up two tables of types there.
         kinds = ("float16", "float32", "float64", "bool", "int8", "int32", "int64", "uint8")

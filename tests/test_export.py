@@ -29,6 +29,7 @@ pytest.importorskip("onnxruntime", reason="the extra bioclass[onnx] is not insta
 
 from bioclass.export import whole  # noqa: E402
 from bioclass.export.graph import scores_graph  # noqa: E402
+from bioclass.export.int8 import quantise  # noqa: E402
 from bioclass.exported import open_exported, open_session  # noqa: E402
 
 NETWORKS = [
@@ -280,6 +281,42 @@ def test_int8_shows_its_accuracy_beside_that_of_floats(tmp_path: Path) -> None:
     assert right.mean() == found["int8_accuracy"]
 
 
+class Plain(mx.gluon.HybridBlock):
+    """Products without a bias, as the squeeze and excitation of SE-ResNet has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = mx.gluon.nn.HybridSequential()
+        self.body.add(
+            mx.gluon.nn.Conv2D(8, 3, in_channels=1),
+            mx.gluon.nn.Flatten(),
+            mx.gluon.nn.Dense(4, use_bias=False, activation="relu", in_units=288),
+            mx.gluon.nn.Dense(3, in_units=4),
+        )
+
+    def hybrid_forward(self, F, x):  # noqa: N803
+        return self.body(x)
+
+
+def test_products_without_a_bias_are_quantised() -> None:
+    net = Plain()
+    net.initialize(mx.init.Xavier())
+    model = scores_graph(net, (1, 8, 8))
+    assert sorted(len(node.input) for node in model.graph.node if node.op_type == "Gemm") == [2, 3]
+    x = np.random.default_rng(0).random((64, 1, 8, 8), dtype=np.float32)
+    small = quantise(model, x)
+    found, expected = (open_session(each.SerializeToString()).run(None, {"data": x})[0] for each in (small, model))
+    np.testing.assert_allclose(expected, net(mx.nd.array(x)).asnumpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found, expected, atol=0.1 * np.abs(expected).max())
+
+
+def test_what_cannot_be_quantised_is_one_sentence() -> None:
+    net = Plain()
+    net.initialize()
+    with pytest.raises(RunError, match=r"ONNX Runtime cannot quantise this network \(.*\): leave --int8 out"):
+        quantise(scores_graph(net, (1, 8, 8)), np.zeros((4, 1, 9, 9), np.float32))
+
+
 def test_int8_needs_a_validation_part(tmp_path: Path) -> None:
     write_folder(tmp_path / "data", pictures())
     run = fit(write_recipe(tmp_path / "r.toml", "data", "[split]\nvalidation = 0\n"), tmp_path / "run")
@@ -329,6 +366,7 @@ def test_mistakes_leave_no_file(tiny: SimpleNamespace, tmp_path: Path) -> None:
     assert "--int8 goes with --to onnx" in refused("export", tiny.run, "--to", "params", "--int8")
     assert "there is no folder" in refused("export", tiny.run, "--output", tmp_path / "no" / "a.onnx")
     assert "is a folder: name a file in it" in refused("export", tiny.run, "--output", tmp_path)
+    assert "name it a.txt.onnx" in refused("export", tiny.run, "--output", tmp_path / "a.txt")
     (tmp_path / "old").mkdir()
     assert "exists: remove it" in refused("export", tiny.run, "--to", "symbol", "--output", tmp_path / "old")
     assert "There is no run folder" in refused("export", tmp_path / "nothing")

@@ -89,6 +89,11 @@ def _target(output: Path | None, usual: Path) -> Path:
         raise InputError(f"The folder {folder} may not be written to: name another place with --output.")
     if usual.suffix and target.is_dir():
         raise InputError(f"--output {target} is a folder: name a file in it, for example {target / usual.name}.")
+    if usual.suffix and target.suffix.lower() != usual.suffix:
+        raise InputError(
+            f"--output {target}: `bioclass predict` knows an exported file by its name, which ends in "
+            f"{usual.suffix}: name it {target.name}{usual.suffix}, for example."
+        )
     if not usual.suffix and target.exists():
         raise InputError(f"{target} exists: remove it, or name another folder with --output.")
     return target

@@ -76,7 +76,21 @@ def scores_graph(net: Any, shape: tuple[int, int, int]) -> Any:
     images = next(each for each in graph.input if each.name == "data")
     del graph.input[:]
     graph.input.append(images)
+    _leave_zero_biases_out(graph)
     return _model(graph)
+
+
+def _leave_zero_biases_out(graph: Any) -> None:
+    """Take away the scalar 0 that MXNet adds to products without a bias: quantisation looks for its axis."""
+    numpy_helper = importlib.import_module("onnx").numpy_helper
+    zeros = {each.name for each in graph.initializer if not each.dims and numpy_helper.to_array(each) == 0}
+    for node in graph.node:
+        if node.op_type == "Gemm" and len(node.input) == 3 and node.input[2] in zeros:
+            del node.input[2]
+    used = {name for node in graph.node for name in node.input}
+    kept = [each for each in graph.initializer if each.dims or each.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def _with_plain_reshapes(symbol: Any, shape: tuple[int, int, int]) -> Any:

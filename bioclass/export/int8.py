@@ -55,23 +55,31 @@ def quantised(run: Run, scores: Any, samples: Samples) -> tuple[Any, dict[str, A
 
 
 def quantise(scores: Any, images: npt.NDArray[np.float32]) -> Any:
-    """Return the scores graph with weights and values in int8, their ranges measured on images (N, C, H, W)."""
+    """Return the scores graph with weights and values in int8, their ranges measured on images (N, C, H, W).
+
+    Raises:
+        RunError: ONNX Runtime cannot do it with this network.
+    """
     onnx = importlib.import_module("onnx")
     quantization = importlib.import_module("onnxruntime.quantization")
     shape_inference = importlib.import_module("onnxruntime.quantization.shape_inference")
     with tempfile.TemporaryDirectory(prefix="bioclass-") as folder:
         given, folded, out = (Path(folder) / f"{name}.onnx" for name in ("given", "folded", "int8"))
         onnx.save(scores, given)
-        # Batch normalisation goes into the convolution before it; else it would stay in float.
-        shape_inference.quant_pre_process(given, folded, skip_symbolic_shape=True)
-        quantization.quantize_static(
-            folded,
-            out,
-            _Reader(images),
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-        )
+        try:
+            # Batch normalisation goes into the convolution before it; else it would stay in float.
+            shape_inference.quant_pre_process(given, folded, skip_symbolic_shape=True)
+            quantization.quantize_static(
+                folded,
+                out,
+                _Reader(images),
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+            )
+        except Exception as problem:  # of many kinds, for its own tools meet what they were not made for
+            reason = " ".join(f"{type(problem).__name__}: {problem}".split()).rstrip(".")
+            raise RunError(f"ONNX Runtime cannot quantise this network ({reason}): leave --int8 out.") from None
         return onnx.load(out)
 
 
