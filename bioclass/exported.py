@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bioclass.answers import Answers, Probabilities, answer_files, batch_size, softmax
+from bioclass.answers import Answers, Probabilities, answer_files, batch_of, batch_size, softmax
 from bioclass.environment import available_cores
 from bioclass.errors import BioclassError, MissingDependency, RunError
 from bioclass.files import sha256
@@ -45,11 +45,14 @@ class Exported:
         self.classes = tuple(classes)
         self.predict = Predict(**json.loads(self.metadata["predict"]))
         self.synthetic: bool = json.loads(self.metadata["synthetic"])
-        self._batch = max(1, batch_size(plan) // len(self.predict.copies))
+        self._outside: list[str] = json.loads(self.metadata["outside"])
+        # The graph holds images in float64 before it centres them, when they may be larger than after.
+        size = min(batch_size(plan), batch_of(plan.size[0] * plan.size[1] * plan.channels))
+        self._batch = max(1, size // len(self.predict.copies))
 
     def probabilities(self, images: npt.NDArray[Any]) -> Probabilities:
         """Return the probabilities (N, K) of stored images (N, H, W, C); N may be 0."""
-        if self.plan.center is not None:
+        if self.plan.center is not None and "center" in self._outside:
             images = centred(images, self.plan.center, self.plan.largest)
         size = self._batch
         parts = [self._computed(images[start : start + size]) for start in range(0, len(images), size)]

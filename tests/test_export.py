@@ -22,6 +22,7 @@ from bioclass.errors import RunError
 from bioclass.networks import build
 from bioclass.predict import MeanPredictor, Predictor
 from bioclass.preprocess import apply, read_for
+from bioclass.preprocess.center import boxes
 from bioclass.run import open_folds, open_run
 
 onnx = pytest.importorskip("onnx", reason="the extra bioclass[onnx] is not installed")
@@ -29,6 +30,7 @@ pytest.importorskip("onnxruntime", reason="the extra bioclass[onnx] is not insta
 
 from bioclass.export import whole  # noqa: E402
 from bioclass.export.graph import scores_graph  # noqa: E402
+from bioclass.export.images import random_images  # noqa: E402
 from bioclass.export.int8 import quantise  # noqa: E402
 from bioclass.exported import open_exported, open_session  # noqa: E402
 
@@ -185,18 +187,101 @@ def test_files_of_many_sizes_are_compared_as_they_are(tmp_path: Path) -> None:
     assert done["check"]["images"] == 36 and done["check"]["resizing"]["equal_classes"] == 36
 
 
-def test_what_the_graph_cannot_do_is_said(tmp_path: Path) -> None:
+def framed(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Pictures with empty borders of many widths."""
+    images = pictures(shape=shape, dtype=dtype)
+    for number, image in enumerate(images):
+        top, left = 1 + number % 4, 1 + number % 3
+        image[:top] = image[-1 - number % 2 :] = image[:, :left] = image[:, -2:] = 0
+    return images
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "suffix", "write", "settings", "given"),
+    [
+        ((24, 22), "uint8", ".png", write_png, [], "batch x 24 x 22 x 1, uint8"),
+        ((24, 22, 3), "uint8", ".png", write_png, ["preprocess.center.tolerance=0.04"], "24 x 22 x 3, uint8"),
+        ((24, 22), "uint16", ".png", write_png, ["preprocess.divisor=30000"], "batch x 24 x 22 x 1, uint16"),
+        ((50, 44, 4), "float32", ".npy", write_npy, ["preprocess.center.tolerance=0.04"], "50 x 44 x 4, float32"),
+        (
+            (30, 41, 3),
+            "uint8",
+            ".png",
+            write_png,
+            ["preprocess.size=[26, 26]", "preprocess.center.tolerance=0.04", "preprocess.standardise=true"],
+            "batch x height x width x 3, uint8",
+        ),
+        (
+            (60, 50),
+            "uint16",
+            ".png",
+            write_png,
+            ["preprocess.size=[44, 44]", 'preprocess.resize="pad"'],
+            "batch x height x width x 1, uint16",
+        ),
+    ],
+)
+def test_the_graph_centres_images(
+    tmp_path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    suffix: str,
+    write: Callable[[Path, np.ndarray], None],
+    settings: list[str],
+    given: str,
+) -> None:
+    images = framed(shape, dtype)
+    data = write_folder(tmp_path / "data", images, suffix=suffix, write=write)
+    extra = "[preprocess.center]\nsize = [20, 20]\n"
+    path = write_recipe(tmp_path / "recipe.toml", "data", extra, network='name = "lenet"\nfc1 = 16')
+    run = fit(path, tmp_path / "run", *(word for setting in settings for word in ("--set", setting)))
+    done = export(run)
+    assert done["input"].endswith("as stored") and given in done["input"] and done["outside"] == []
+    assert done["check"]["network"]["largest_difference"] < 1e-5
+    assert done["check"]["centering"]["largest_difference"] < 1e-5
+    assert ("resizing" in done["check"]) == ("height" in given)
+    opened = open_run(run)
+    files = sorted(data.rglob(f"*{suffix}"))
+    prepared = np.stack([read_for(opened.plan, file) for file in files])
+    expected = Predictor(opened, mx.cpu()).probabilities(prepared)
+    assert np.abs(expected - expected[0]).max() > 1e-3  # They are not all alike, wherever their boxes are.
+    file = run / "export" / "model.onnx"
+    stored = images.reshape(*images.shape[:3], -1)
+    found = open_session(file.read_bytes()).run(["probabilities"], {"images": stored})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-3 if "height" in given else 1e-5)
+    np.testing.assert_allclose(open_exported(file).probabilities(prepared), expected, atol=1e-5)
+    assert "Centred in the graph: the largest difference" in run_cli("export", run).out
+
+
+def test_without_the_data_random_images_have_borders_to_cut_away(tmp_path: Path) -> None:
     write_folder(tmp_path / "data", pictures(shape=(24, 24)))
     extra = "[preprocess]\nsize = [22, 22]\n[preprocess.center]\nsize = [20, 20]\n"
     run = fit(write_recipe(tmp_path / "recipe.toml", "data", extra), tmp_path / "run")
+    shutil.rmtree(tmp_path / "data")
+    check = export(run)["check"]
+    assert check["source"] == "random images"
+    assert {check[part]["equal_classes"] for part in ("network", "centering", "resizing")} == {256}
+    plan = open_run(run).plan
+    made = random_images(plan, 20).prepared
+    assert len(np.unique(boxes(made, 0), axis=0)) > 3
+
+
+def test_what_the_graph_cannot_do_is_said(tmp_path: Path) -> None:
+    write_folder(tmp_path / "data", pictures(shape=(24, 24)))
+    extra = "[preprocess]\nsize = [2, 24]\n[preprocess.center]\nsize = [20, 20]\n"
+    run = fit(write_recipe(tmp_path / "recipe.toml", "data", extra), tmp_path / "run")
     result = run_cli("export", run)
     assert result.status == 0, result.err
-    assert "batch x 20 x 20 x 1, uint8" in result.out and "not in the graph: resize, center" in result.out
+    assert (
+        "batch x 20 x 20 x 1, uint8, as they are after these steps of bioclass, which are not in the graph: "
+        "resize, center." in result.out
+    )
     exported = open_exported(run / "export" / "model.onnx")
     assert json.loads(exported.metadata["outside"]) == ["resize", "center"]
     # bioclass takes those steps itself.
     rows = run_cli("predict", run, tmp_path / "data").out.splitlines()
     same = run_cli("predict", run / "export" / "model.onnx", tmp_path / "data").out.splitlines()
+    assert len(same) == 37
     assert [line.split(",")[:2] for line in same] == [line.split(",")[:2] for line in rows]
 
 

@@ -43,9 +43,9 @@ def export(
 ) -> None:
     """Export a trained model, so that it can be used without bioclass or MXNet.
 
-    onnx: one file from stored images to probabilities, with resizing, scaling and softmax inside and the classes in
-    its metadata, compared with MXNet before it is written. ONNX Runtime reads it in many languages, and so does
-    `bioclass predict FILE.onnx`, without MXNet.
+    onnx: one file from stored images to probabilities, with resizing, centering, scaling and softmax inside and the
+    classes in its metadata, compared with MXNet before it is written. ONNX Runtime reads it in many languages, and
+    so does `bioclass predict FILE.onnx`, without MXNet.
 
     symbol: a folder that any MXNet 1.x reads, with mxnet.gluon.SymbolBlock.imports("model-symbol.json", ["data"],
     "model-0000.params").
@@ -134,11 +134,12 @@ def _print(done: Exporting) -> None:
         f"Compared with MXNet on {check['images']} images ({check['source']}): {_words(check['network'])}, and "
         f"{check['network']['equal_classes']} get the same class."
     )
-    if "resizing" in check:
-        print_text(
-            f"Resized in the graph from the sizes they have: {_words(check['resizing'])}, and "
-            f"{check['resizing']['equal_classes']} get the same class."
-        )
+    for step, start in (
+        ("centering", "Centred in the graph"),
+        ("resizing", "Resized in the graph from the sizes they have"),
+    ):
+        if step in check:
+            print_text(f"{start}: {_words(check[step])}, and {check[step]['equal_classes']} get the same class.")
     if done.int8 is not None:
         _print_int8(done.int8)
 

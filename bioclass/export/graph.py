@@ -11,6 +11,7 @@ import numpy as np
 
 from bioclass.backend import import_onnx_translator, mx
 from bioclass.errors import RunError
+from bioclass.export.center import center_nodes
 from bioclass.export.nodes import Nodes
 from bioclass.export.resize import LEAST, resize_nodes
 from bioclass.networks import build
@@ -26,16 +27,20 @@ IR_VERSION = 8
 """Of ONNX's file format, from 2021."""
 
 
+def placed(plan: Plan) -> Plan:
+    """Return the plan of images that are resized and centred already."""
+    return plan.model_copy(update={"size": plan.output_size, "resize": None, "center": None})
+
+
+def inside(plan: Plan) -> Plan:
+    """Return the plan that a graph takes on: all of it, or what follows a resizing that it cannot do exactly."""
+    return placed(plan) if plan.resize is not None and min(plan.size) < LEAST else plan
+
+
 def outside(plan: Plan) -> list[str]:
-    """Return the steps that a graph cannot take exactly, in their order: images are given to it after them."""
-    if plan.center is not None:
-        return [*([] if plan.resize is None else ["resize"]), "center"]
-    return ["resize"] if plan.resize is not None and min(plan.size) < LEAST else []
-
-
-def resizes(plan: Plan) -> bool:
-    """Return whether a graph takes images of any size."""
-    return plan.resize is not None and not outside(plan)
+    """Return the steps that are not in a graph, in their order: images are given to it after them."""
+    taken = inside(plan)
+    return [step for step in ("resize", "center") if getattr(plan, step) != getattr(taken, step)]
 
 
 def network(run: Run) -> Any:
@@ -108,7 +113,7 @@ def _with_plain_reshapes(symbol: Any, shape: tuple[int, int, int]) -> Any:
     return mx.sym.load_json(json.dumps(document))
 
 
-def whole_graph(runs: Sequence[Run], scores: Sequence[Any]) -> Any:
+def whole_graph(runs: Sequence[Run], scores: Sequence[Any], plan: Plan) -> Any:
     """Return the ONNX model from "images" to "probabilities", (N, K) float32.
 
     Of one run that predicts from images as they are also to "scores", (N, K) float32.
@@ -116,11 +121,12 @@ def whole_graph(runs: Sequence[Run], scores: Sequence[Any]) -> Any:
     Args:
         runs: whose mean probability is wanted, of one kind of images and of the same classes.
         scores: the graph of each, from :func:`scores_graph`.
+        plan: from :func:`inside` or :func:`placed`, of the first run; only their scales differ.
     """
     onnx = importlib.import_module("onnx")
     front, back = Nodes("before_"), Nodes("after_")
     copies = runs[0].recipe.predict.copies
-    images = _copied(front, _channel_first(front, runs[0].plan), copies)
+    images = _copied(front, _channel_first(front, plan), copies)
     links, cores, answers = [], [], []
     for number, (run, model) in enumerate(zip(runs, scores, strict=True)):
         core = onnx.compose.add_prefix_graph(model.graph, f"network{number}_")
@@ -138,7 +144,7 @@ def whole_graph(runs: Sequence[Run], scores: Sequence[Any]) -> Any:
     graph = onnx.helper.make_graph(
         [*front.nodes, *links, *(node for core in cores for node in core.node), *back.nodes, *ends],
         "bioclass",
-        [_images_info(runs[0].plan)],
+        [_images_info(plan)],
         [_info(end.output[0], "float32", ("batch", len(runs[0].classes))) for end in ends],
         [*front.constants, *(each for core in cores for each in core.initializer), *back.constants],
     )
@@ -148,19 +154,20 @@ def whole_graph(runs: Sequence[Run], scores: Sequence[Any]) -> Any:
 
 def _images_info(plan: Plan) -> Any:
     """The input of the whole graph."""
-    left = outside(plan)
-    sides: tuple[int | str, ...] = plan.output_size if "center" in left else plan.size
-    if resizes(plan):
-        sides = ("height", "width")
+    sides: tuple[int | str, ...] = plan.size if plan.resize is None else ("height", "width")
     return _info("images", plan.input.dtype, ("batch", *sides, plan.channels))
 
 
 def _channel_first(add: Nodes, plan: Plan) -> str:
-    """Images (N, H, W, C) as they are stored to (N, C, h, w) of the type that they are scaled in."""
+    """Images (N, H, W, C) to (N, C, h, w), resized and centred, of the type that they are scaled in."""
     values = add("Transpose", "images", perm=[0, 3, 1, 2])
     stored = np.dtype(plan.input.dtype)
-    if plan.resize is not None and resizes(plan):
-        values = resize_nodes(add, add.cast(values, "float64"), plan.size, plan.resize, stored)
+    if plan.resize is not None or plan.center is not None:
+        values = add.cast(values, "float64")
+    if plan.resize is not None:
+        values = resize_nodes(add, values, plan.size, plan.resize, stored)
+    if plan.center is not None:
+        values = center_nodes(add, values, plan.size, plan.center, plan.largest, stored)
     return add.cast(values, _work(stored))
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bioclass.answers import batch_of
 from bioclass.dataset import find_root, load_samples
 from bioclass.errors import DatasetError
-from bioclass.export.graph import resizes
+from bioclass.export.graph import inside
 from bioclass.exported import open_session
 from bioclass.images import read_image, to_channels
 from bioclass.preprocess import Plan, centred, prepare, resized
@@ -52,8 +52,8 @@ def images_of(run: Run, samples: Samples, rows: npt.NDArray[np.intp]) -> Images:
     prepared, plan = prepare(taken, run.recipe.preprocess, run.card)
     if (plan.input, plan.size) != (run.plan.input, run.plan.size):
         raise DatasetError(f"The images of {run.card.name!r} are not like those that {run.path} was fitted on.")
-    if not resizes(run.plan):
-        return Images(in_place(run.plan, prepared), prepared)
+    if inside(run.plan).resize is None:
+        return Images(for_graph(run.plan, prepared), prepared)
     if isinstance(taken.images, np.ndarray):
         return Images(taken.images, prepared)
     read = (to_channels(read_image(path), plan.channels, path) for path in taken.images)
@@ -67,12 +67,15 @@ def random_images(plan: Plan, count: int) -> Images:
 
     def noise(height: int, width: int) -> Array:
         values = rng.random((height, width, plan.channels)) * plan.largest
+        if plan.center is not None:  # There is a border to cut away then.
+            rows, columns = (int(rng.integers(1, 2 + side // 4)) for side in (height, width))
+            values[:rows] = values[height - rows :] = values[:, :columns] = values[:, width - columns :] = 0
         return values.astype(stored) if stored.kind == "f" else np.rint(values).astype(stored)
 
     height, width = plan.size
-    if plan.resize is None or not resizes(plan):
+    if plan.resize is None or inside(plan).resize is None:
         prepared = np.stack([noise(height, width) for _ in range(count)])
-        return Images(in_place(plan, prepared), prepared)
+        return Images(for_graph(plan, prepared), prepared)
     sides = [(height, width), (height * 3 // 2, width * 3 // 2)]
     given = [noise(*sides[number % 2]) for number in range(count)]
     return Images(given, np.stack([resized(image, plan.size, plan.resize) for image in given]))
@@ -98,6 +101,11 @@ def _batches(given: Iterable[Array]) -> Iterator[Array]:
     yield np.stack(batch)
 
 
-def in_place(plan: Plan, prepared: Array) -> Array:
+def for_graph(plan: Plan, prepared: Array) -> Array:
     """Return prepared images as a graph takes them, (N, h, w, C); where it resizes, these have the size already."""
+    return prepared if inside(plan).center == plan.center else in_place(plan, prepared)
+
+
+def in_place(plan: Plan, prepared: Array) -> Array:
+    """Return prepared images (N, H, W, C) as they are scaled, (N, h, w, C)."""
     return prepared if plan.center is None else centred(prepared, plan.center, plan.largest)

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.errors import RunError
-from bioclass.export.graph import whole_graph
-from bioclass.export.images import images_of, in_place, probabilities
+from bioclass.export.graph import inside, whole_graph
+from bioclass.export.images import for_graph, images_of, probabilities
 from bioclass.preprocess import apply
 from bioclass.run import Run
 from bioclass.samples import Samples
@@ -38,12 +38,12 @@ def quantised(run: Run, scores: Any, samples: Samples) -> tuple[Any, dict[str, A
         )
     chosen = training[np.unique(np.linspace(0, len(training) - 1, CALIBRATION).astype(np.intp))]
     small = quantise(scores, apply(run.plan, images_of(run, samples, chosen).prepared))
-    images = in_place(run.plan, images_of(run, samples, validation).prepared)
+    images = for_graph(run.plan, images_of(run, samples, validation).prepared)
     labels = samples.labels[validation]
     figures: dict[str, Any] = {"calibration_images": len(chosen), "validation_images": len(validation)}
     answers = {}
     for name, graph in (("float", scores), ("int8", small)):
-        data = whole_graph([run], [graph]).SerializeToString()
+        data = whole_graph([run], [graph], inside(run.plan)).SerializeToString()
         probabilities(data, images[:1])
         start = time.perf_counter()
         answers[name] = probabilities(data, images)

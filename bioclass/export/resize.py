@@ -45,11 +45,11 @@ def resize_nodes(
     ]
     rows, columns = _matrix(add, sides[0], along=1), _matrix(add, sides[1], along=0)
     scaled = add("MatMul", add("MatMul", rows, images), columns)
-    out = _rounded(add, scaled, dtype)
+    out = rounded(add, scaled, dtype)
     if mode == "stretch":
         return out
     seen = add("And", *(add("Greater", _sum(add, matrix, axis), 0.0) for axis, matrix in ((1, rows), (0, columns))))
-    return add("Where", seen, out, _rounded(add, _border_median(add, images), dtype))
+    return add("Where", seen, out, rounded(add, border_median(add, images), dtype))
 
 
 def _covered(add: Nodes, side: str, old: list[str], size: tuple[int, int], new: int, mode: str) -> tuple[str, str]:
@@ -108,7 +108,7 @@ def _gaussian(add: Nodes, distance: str, sigma: str, radius: str) -> str:
     return add("Where", add("LessOrEqual", distance, radius), height, 0.0)
 
 
-def _border_median(add: Nodes, images: str) -> str:
+def border_median(add: Nodes, images: str) -> str:
     """The median (N, C, 1, 1) of the outer pixels; their number is even."""
     rows = [_slice(add, images, 2, *part) for part in _ENDS]
     inner = _slice(add, images, 2, 1, -1)
@@ -125,7 +125,7 @@ def _slice(add: Nodes, values: str, axis: int, start: int, stop: int) -> str:
     return add("Slice", values, np.array([start]), np.array([stop]), np.array([axis]))
 
 
-def _rounded(add: Nodes, values: str, dtype: np.dtype[Any]) -> str:
+def rounded(add: Nodes, values: str, dtype: np.dtype[Any]) -> str:
     """Values as their type holds them."""
     if dtype.kind == "f":
         return add.cast(add.cast(values, dtype.name), "float64")

@@ -28,7 +28,7 @@ def centred(
     """
     seen = images if places is None else sample(images, places, border)
     found = boxes(seen, center.tolerance * largest)
-    fine = _fineness((images.shape[1], images.shape[2]), center.size)
+    fine = fineness((images.shape[1], images.shape[2]), center.size)
     size = center.size[0] * fine, center.size[1] * fine
     top, left, height, width = found.T.astype(np.float64)
     coefficients = np.zeros((len(images), 2, 3))
@@ -68,7 +68,7 @@ def _median(values: Array) -> Array:
     return out
 
 
-def _fineness(old: tuple[int, int], new: tuple[int, int]) -> int:
+def fineness(old: tuple[int, int], new: tuple[int, int]) -> int:
     """How many samples along each axis make a new pixel: as many as it can cover old ones, so that none is skipped.
 
     It follows from the sizes alone, so that an image does not depend on the others of its batch.

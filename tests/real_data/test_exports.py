@@ -56,6 +56,6 @@ def test_every_image_gets_the_same_class(name: str, tmp_path: Path, monkeypatch:
     check = json.loads(done.out)["check"]
     print(name, check)
     assert check["source"] == recipe.dataset
-    for part in ("network", "resizing"):
+    for part in ("network", "centering", "resizing"):
         if part in check:
             assert check[part]["equal_classes"] == check["images"]
