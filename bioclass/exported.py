@@ -116,6 +116,11 @@ def open_session(graph: bytes) -> Any:
     return runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
+def exported_file(path: Path) -> Path:
+    """Return where ``bioclass export`` puts the ONNX file of a run, or of folds, if it is not told otherwise."""
+    return path / "export" / "model.onnx"
+
+
 def open_runtime() -> Any:
     """Import ONNX Runtime and return the module.
 

@@ -29,6 +29,7 @@ from bioclass.augment import Augmenter
 from bioclass.backend import mx
 from bioclass.card import Card
 from bioclass.checkpoint import Packed
+from bioclass.dataset import content_digest
 from bioclass.environment import package_version
 from bioclass.errors import InputError, RunError
 from bioclass.files import read_sealed, read_verified, sha256, write_atomic, write_sealed
@@ -248,11 +249,7 @@ def _file_digest(path: Path) -> str:
 
 @lru_cache(maxsize=16)
 def _digest_of(path: Path, *facts: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
-    return digest.hexdigest()
+    return content_digest(path, gzipped=False)
 
 
 def _content(samples: Samples) -> str:

@@ -22,6 +22,10 @@ Paths = Annotated[
     typer.Option("--path", help="A folder of your own cards, adapters and recipes; may be given several times."),
 ]
 Root = Annotated[Path | None, typer.Option("--root", help="The folder that holds the dataset's files.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, gpu, or gpu:0,1 to share each batch.")]
 OneDevice = Annotated[str, typer.Option("--device", help="auto, cpu, gpu, or one GPU of several, as gpu:1.")]

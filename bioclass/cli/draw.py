@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bioclass.cli.common import Json, OneDevice, Paths, Root, as_figures, print_json, say
+from bioclass.cli.common import Json, OneDevice, Paths, Root, Settings, as_figures, print_json, say
 
 app = typer.Typer(
     help="Figures of images, as PNG or SVG: what a recipe makes of them, which ones runs get wrong.",
@@ -31,10 +31,7 @@ def variants(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="The file, PNG or SVG by its suffix.")] = Path("variants.png"),
     root: Root = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
-    ] = None,
+    settings: Settings = None,
     path: Paths = None,
     as_json: Json = False,
 ) -> None:

@@ -60,6 +60,7 @@ def export(
         raise InputError(f"--to must be one of {', '.join(KINDS)}. Got {to!r}{did_you_mean(to, KINDS)}.")
     if int8 and to != "onnx":
         raise InputError(f"--int8 goes with --to onnx: leave it out for {to}.")
+    from bioclass.exported import exported_file
     from bioclass.run import holds_folds, open_folds, open_run
 
     folds = holds_folds(run)
@@ -71,7 +72,10 @@ def export(
         )
     for each in opened:
         each.best()
-    target = _target(output, run / "export" / ("model-int8.onnx" if int8 else "model.onnx" if to == "onnx" else to))
+    usual = exported_file(run)
+    if int8 or to != "onnx":
+        usual = usual.with_name("model-int8.onnx" if int8 else to)
+    target = _target(output, usual)
     if to == "onnx":
         _onnx(opened, target, root, path, int8, as_json)
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bioclass.cli.common import Device, Json, Paths, Root, asked_to_stop, print_json, say
+from bioclass.cli.common import Device, Json, Paths, Root, Settings, asked_to_stop, print_json, say
 from bioclass.errors import InputError, Stopped
 
 if TYPE_CHECKING:
@@ -33,10 +33,7 @@ def fit(
         bool,
         typer.Option("--resume", help="Continue the run exactly where it was saved; start it if it is not there."),
     ] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
-    ] = None,
+    settings: Settings = None,
     device: Device = "auto",
     workers: Annotated[
         int | None,

@@ -71,7 +71,8 @@ def _run(folds: Folds, request: Request, shelf: Shelf, jobs: int) -> dict[str, s
     done = sum(pool.state(cell) == "finished" for cell in cells)
     if done == len(cells):
         return {}
-    find_weights((cell.recipe, cell.folder) for cell in cells if pool.state(cell) == "missing")
+    if request.resume:  # of new folds they were found before there was a folder
+        find_weights((cell.recipe, cell.folder) for cell in cells if pool.state(cell) == "missing")
     roots = dict.fromkeys(folds.names, request.root or folds.recorded_root())
     say(
         f"{len(cells) - done} of {len(cells)} folds to train, into {folds.path}, "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioclass.cli.common import Json, Paths, print_json
+from bioclass.cli.common import Json, Paths, Settings, print_json
 from bioclass.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ def network(
         str | None,
         typer.Option("--input", metavar="H,W,C", help="Input size, where card and recipe leave it open."),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set any value of the recipe; KEY= leaves the key out."),
-    ] = None,
+    settings: Settings = None,
     path: Paths = None,
     as_json: Json = False,
 ) -> None:

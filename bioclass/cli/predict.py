@@ -126,6 +126,7 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: b
     """Open a run, or folds as one model; ``few`` images are left to ONNX Runtime where it can."""
     from bioclass.devices import choose, contexts
     from bioclass.environment import available_cores, set_threads
+    from bioclass.exported import exported_file
     from bioclass.run import holds_folds, open_folds, open_run
 
     opened = open_folds(path).runs() if holds_folds(path) else [open_run(path)]
@@ -144,7 +145,8 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: b
     name, _ = choose(device)
     exported = _exported_from(path, opened) if few and name == "cpu" and not bfloat16 else None
     if exported is not None:
-        say(f"Computing with ONNX Runtime: {_file_of(path)} has these weights, and few images take it less time")
+        file = exported_file(path)
+        say(f"Computing with ONNX Runtime: {file} has these weights, and few images take it less time")
         return Model(exported.files, exported.probabilities, run.plan, run.classes, fitted, decided)
     set_threads(available_cores())
     from bioclass.predict import MeanPredictor, Predictor
@@ -158,19 +160,15 @@ def _open_runs(path: Path, answers: bool, decide: bool, device: str, bfloat16: b
     return Model(predictor.files, predictor.probabilities, run.plan, run.classes, fitted, decided)
 
 
-def _file_of(path: Path) -> Path:
-    """Where ``bioclass export`` puts a run, or folds."""
-    return path / "export" / "model.onnx"
-
-
 def _exported_from(path: Path, runs: Sequence[Run]) -> Exported | None:
     """What was exported of these very weights, as floats; None where nothing was or ONNX Runtime is not here."""
-    if not _file_of(path).is_file():
-        return None
-    from bioclass.exported import open_exported
+    from bioclass.exported import exported_file, open_exported
 
+    file = exported_file(path)
+    if not file.is_file():
+        return None
     try:
-        exported = open_exported(_file_of(path))
+        exported = open_exported(file)
     except BioclassError:  # the runs themselves are all that is needed
         return None
     same = json.loads(exported.metadata["weights"]) == [run.best_digest() for run in runs]

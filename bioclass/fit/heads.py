@@ -110,15 +110,15 @@ def head_task(
         InputError: the images or the cache folder cannot be used.
     """
     key = entry_key(backbone.model, recipe, card, samples, device)
-    entry = find_entry(key)
+    entry = cached = find_entry(key)
     if entry is None:
         with held(key):
             entry = find_entry(key) or _compute(key, recipe, card, samples, backbone, context, say)
-    else:
-        say(f"The features of all {card.images()} are in the cache. {start_words(entry.weights)}")
     weights = {**entry.weights, "model": backbone.model}
     if backbone.weights is not None:
         weights["source"] = backbone.weights.source
+    if cached is not None:
+        say(f"The features of all {card.images()} are in the cache. {start_words(weights)}")
     images: Any = entry.features
     task = HeadTask(recipe, entry.plan, card.class_names, images, samples.labels, train, {BACKBONE: entry.backbone})
     return task, weights
