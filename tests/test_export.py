@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -102,6 +103,34 @@ def test_an_operation_that_has_no_translation() -> None:
 # ---- images to probabilities
 
 
+class TrainedAndExported(NamedTuple):
+    """What ``export`` said, its file, the images as stored, as prepared, and MXNet's probabilities of them."""
+
+    done: dict
+    file: Path
+    stored: np.ndarray
+    prepared: np.ndarray
+    expected: np.ndarray
+
+
+def trained_and_exported(
+    tmp_path: Path,
+    images: np.ndarray,
+    suffix: str,
+    write: Callable[[Path, np.ndarray], None],
+    settings: list[str],
+    extra: str = "",
+) -> TrainedAndExported:
+    data = write_folder(tmp_path / "data", images, suffix=suffix, write=write)
+    path = write_recipe(tmp_path / "recipe.toml", "data", extra, network='name = "lenet"\nfc1 = 16')
+    run = fit(path, tmp_path / "run", *(word for setting in settings for word in ("--set", setting)))
+    done, opened = export(run), open_run(run)
+    prepared = np.stack([read_for(opened.plan, file) for file in sorted(data.rglob(f"*{suffix}"))])
+    expected = Predictor(opened, mx.cpu()).probabilities(prepared)
+    stored = images.reshape(*images.shape[:3], -1)
+    return TrainedAndExported(done, run / "export" / "model.onnx", stored, prepared, expected)
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "suffix", "write", "settings", "given"),
     [
@@ -137,20 +166,13 @@ def test_the_graph_takes_images_as_they_are_stored(
     given: str,
 ) -> None:
     images = pictures(shape=shape, dtype=dtype)
-    data = write_folder(tmp_path / "data", images, suffix=suffix, write=write)
-    path = write_recipe(tmp_path / "recipe.toml", "data", network='name = "lenet"\nfc1 = 16')
-    run = fit(path, tmp_path / "run", *(word for setting in settings for word in ("--set", setting)))
-    done = export(run)
+    done, file, stored, _, expected = trained_and_exported(tmp_path, images, suffix, write, settings)
     assert given in done["input"] and done["outside"] == []
     assert done["check"]["source"] == "data" and done["check"]["images"] == 36
     assert done["check"]["network"]["largest_difference"] < 1e-4
     assert ("resizing" in done["check"]) == ("height" in given)
-    opened = open_run(run)
-    files = sorted(data.rglob(f"*{suffix}"))
-    expected = Predictor(opened, mx.cpu()).probabilities(np.stack([read_for(opened.plan, file) for file in files]))
     # The file alone, as another program has it, on the pixels of the files.
-    session = open_session((run / "export" / "model.onnx").read_bytes())
-    stored = images.reshape(*images.shape[:3], -1)
+    session = open_session(file.read_bytes())
     found, scores = session.run(["probabilities", "scores"], {"images": stored})
     np.testing.assert_allclose(found, expected, atol=1e-3 if "height" in given else 1e-5)
     np.testing.assert_allclose(softmax(scores), found, atol=1e-6)
@@ -231,26 +253,17 @@ def test_the_graph_centres_images(
     given: str,
 ) -> None:
     images = framed(shape, dtype)
-    data = write_folder(tmp_path / "data", images, suffix=suffix, write=write)
     extra = "[preprocess.center]\nsize = [20, 20]\n"
-    path = write_recipe(tmp_path / "recipe.toml", "data", extra, network='name = "lenet"\nfc1 = 16')
-    run = fit(path, tmp_path / "run", *(word for setting in settings for word in ("--set", setting)))
-    done = export(run)
+    done, file, stored, prepared, expected = trained_and_exported(tmp_path, images, suffix, write, settings, extra)
     assert done["input"].endswith("as stored") and given in done["input"] and done["outside"] == []
     assert done["check"]["network"]["largest_difference"] < 1e-5
     assert done["check"]["centering"]["largest_difference"] < 1e-5
     assert ("resizing" in done["check"]) == ("height" in given)
-    opened = open_run(run)
-    files = sorted(data.rglob(f"*{suffix}"))
-    prepared = np.stack([read_for(opened.plan, file) for file in files])
-    expected = Predictor(opened, mx.cpu()).probabilities(prepared)
     assert np.abs(expected - expected[0]).max() > 1e-3  # They are not all alike, wherever their boxes are.
-    file = run / "export" / "model.onnx"
-    stored = images.reshape(*images.shape[:3], -1)
     found = open_session(file.read_bytes()).run(["probabilities"], {"images": stored})[0]
     np.testing.assert_allclose(found, expected, atol=1e-3 if "height" in given else 1e-5)
     np.testing.assert_allclose(open_exported(file).probabilities(prepared), expected, atol=1e-5)
-    assert "Centred in the graph: the largest difference" in run_cli("export", run).out
+    assert "Centred in the graph: the largest difference" in run_cli("export", file.parents[1]).out
 
 
 def test_without_the_data_random_images_have_borders_to_cut_away(tmp_path: Path) -> None:
