@@ -7,6 +7,7 @@ names are removed afterwards. A process killed anywhere in between leaves the ol
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.errors import RunError
-from bioclass.files import read_sealed, read_verified, sha256, write_atomic, write_sealed
+from bioclass.files import read_sealed, read_verified, sha256, sync_folder, verify_file, write_atomic, write_sealed
 
 Tensors = dict[str, npt.NDArray[Any]]
 MANIFEST = "manifest.json"
@@ -25,19 +26,38 @@ BACKBONE = "backbone"
 
 
 @dataclass(frozen=True)
-class Packed:
-    """The safetensors file, with its SHA-256, of arrays that never change."""
+class Kept:
+    """Arrays that a fit keeps as they came: a safetensors file that is there, and its SHA-256."""
 
-    data: bytes
+    path: Path
     sha256: str
 
+    def file_name(self, kind: str) -> str:
+        """Return what the file is called in a checkpoint, where its content tells it from all others."""
+        return f"{kind}-{self.sha256[:8]}.safetensors"
 
-def pack(arrays: Tensors) -> Packed:
-    """Return the file of some named arrays."""
+    def put(self, path: Path) -> None:
+        """Let the file have this name too; where the disks differ, or links are not to be had, write it again.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if path.exists():
+            return
+        try:
+            os.link(self.path, path)
+        except OSError:
+            write_atomic(path, read_verified(self.path, self.sha256))
+        else:
+            sync_folder(path.parent)
+
+
+def pack(arrays: Tensors) -> bytes:
+    """Return the safetensors file of some named arrays."""
     from safetensors.numpy import save
 
-    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
-    return Packed(data, sha256(data))
+    data: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    return data
 
 
 @dataclass(frozen=True)
@@ -48,18 +68,22 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors | Packed], state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, tensors: Mapping[str, Tensors | Kept], state: dict[str, Any]) -> None:
     """Replace the checkpoint in ``folder`` as a whole; ``state["iteration"]`` and the content name the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for kind, arrays in tensors.items():
-        packed = arrays if isinstance(arrays, Packed) else pack(arrays)
-        # With the digest in its name, no file that the old manifest names is ever overwritten.
-        at = "" if arrays is packed else f"-{state['iteration']:08d}"
-        name = f"{kind}{at}-{packed.sha256[:8]}.safetensors"
-        if arrays is not packed or not (folder / name).is_file():
-            write_atomic(folder / name, packed.data)
-        files[kind] = {"name": name, "sha256": packed.sha256, "bytes": len(packed.data)}
+        if isinstance(arrays, Kept):
+            name, digest = arrays.file_name(kind), arrays.sha256
+            arrays.put(folder / name)
+            size = (folder / name).stat().st_size
+        else:
+            data = pack(arrays)
+            digest, size = sha256(data), len(data)
+            # With the digest in its name, no file that the old manifest names is ever overwritten.
+            name = f"{kind}-{state['iteration']:08d}-{digest[:8]}.safetensors"
+            write_atomic(folder / name, data)
+        files[kind] = {"name": name, "sha256": digest, "bytes": size}
     write_sealed(folder / MANIFEST, {"files": files, "state": state})
     kept = {MANIFEST, *(str(entry["name"]) for entry in files.values())}
     for path in folder.iterdir():
@@ -81,8 +105,10 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-def load_checkpoint(folder: Path) -> Checkpoint | None:
+def load_checkpoint(folder: Path, kept: bool = True) -> Checkpoint | None:
     """Read the checkpoint in ``folder``, or None where none was ever finished.
+
+    Without ``kept``, what a fit kept as it came is verified and not among the weights.
 
     Raises:
         RunError: a file is missing, damaged or not a checkpoint's.
@@ -99,7 +125,10 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             name = entry["name"]
             if Path(name).name != name:
                 raise RunError(f"{folder / MANIFEST} names a file outside its folder: {name!r}.")
-            tensors[kind] = load(read_verified(folder / name, entry["sha256"]))
+            if kind == BACKBONE and not kept:
+                verify_file(folder / name, entry["sha256"])
+            else:
+                tensors[kind] = load(read_verified(folder / name, entry["sha256"]))
         if BACKBONE in tensors:
             tensors["weights"] = {**tensors.pop(BACKBONE), **tensors["weights"]}
         return Checkpoint(tensors, dict(manifest["state"]))

@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,10 @@ from bioclass.answers import Probabilities, batch_of, batch_size, softmax
 from bioclass.augment import Augmenter
 from bioclass.backend import mx
 from bioclass.card import Card
-from bioclass.checkpoint import Packed
-from bioclass.dataset import content_digest
+from bioclass.checkpoint import Kept
 from bioclass.environment import package_version
 from bioclass.errors import InputError, RunError
-from bioclass.files import read_sealed, read_verified, sha256, write_atomic, write_sealed
+from bioclass.files import file_digest, read_sealed, sha256, verify_file, write_atomic, write_sealed
 from bioclass.networks.cut import Head, tail_of
 from bioclass.predict import Scorer, in_batches, input_shape, weights_of
 from bioclass.preprocess import Plan
@@ -56,13 +54,13 @@ class Entry:
     Attributes:
         features: (N V, ...) memory-mapped: V variants of each image one after the other, the image itself first.
         plan: how the images were prepared.
-        backbone: its parameters by name.
+        backbone: the file of its parameters.
         weights: what the run folder tells of the weights.
     """
 
     features: Floats
     plan: Plan
-    backbone: Packed
+    backbone: Kept
     weights: dict[str, Any]
 
 
@@ -96,14 +94,15 @@ def find_entry(key: str) -> Entry | None:
     folder = _folder(key)
     try:
         about = read_sealed(folder / "entry.json")
-        backbone = read_verified(folder / "backbone.safetensors", about["backbone"])
+        backbone = Kept(folder / "backbone.safetensors", about["backbone"])
+        verify_file(backbone.path, backbone.sha256)
         features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
         if list(features.shape) != about["shape"] or features.dtype != np.float32:
             return None
-        if _file_digest(folder / "features.npy") != about["features"]:
+        if file_digest(folder / "features.npy") != about["features"]:
             return None
         plan = Plan.from_json(json.dumps(about["plan"]))
-        return Entry(features, plan, Packed(backbone, about["backbone"]), about["weights"])
+        return Entry(features, plan, backbone, about["weights"])
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -151,7 +150,7 @@ def make_entry(
     plan: Plan,
     images: npt.NDArray[Any],
     augmenter: Augmenter | None,
-    backbone: Packed,
+    backbone: bytes,
     weights: Mapping[str, Any],
     context: Any,
 ) -> Entry:
@@ -163,7 +162,7 @@ def make_entry(
         plan: how images (N, H, W, C), as stored, become what it takes.
         images: of the whole dataset.
         augmenter: makes their variants; None for none.
-        backbone: the parameters of ``body``.
+        backbone: the safetensors file of the parameters of ``body``.
         weights: what a run folder is to tell of them.
         context: where to compute.
 
@@ -177,11 +176,11 @@ def make_entry(
         shutil.rmtree(left, ignore_errors=True)
     with whole_folder(folder, "folder of features") as temporary:
         shape = _write_features(temporary / "features.npy", body, plan, images, augmenter, context)
-        write_atomic(temporary / "backbone.safetensors", backbone.data)
+        write_atomic(temporary / "backbone.safetensors", backbone)
         about: dict[str, Any] = {
             "shape": shape,
-            "features": _file_digest(temporary / "features.npy"),
-            "backbone": backbone.sha256,
+            "features": file_digest(temporary / "features.npy"),
+            "backbone": sha256(backbone),
         }
         about |= {"plan": json.loads(plan.to_json()), "weights": dict(weights)}
         write_sealed(temporary / "entry.json", about)
@@ -195,7 +194,7 @@ class HeadPredictor:
     """A run's head on features that the cache has, in place of the whole network on images."""
 
     def __init__(self, run: Run, entry: Entry, context: Any, snapshot: int | None = None) -> None:
-        weights, source = weights_of(run, snapshot)
+        weights, source = weights_of(run, snapshot, kept=False)
         network: Any = run.recipe.network
         tail = tail_of(network, input_shape(run.plan), len(run.classes))
         missing = [name for name in tail.parameters if name not in weights]
@@ -239,17 +238,6 @@ def _write_features(
         start += len(values)
     assert out is not None
     return list(out.shape)
-
-
-def _file_digest(path: Path) -> str:
-    """The SHA-256 of a file, which is read once a process for as long as it stays as it is."""
-    facts = path.stat()
-    return _digest_of(path, facts.st_mtime_ns, facts.st_ino, facts.st_size)
-
-
-@lru_cache(maxsize=16)
-def _digest_of(path: Path, *facts: int) -> str:
-    return content_digest(path, gzipped=False)
 
 
 def _content(samples: Samples) -> str:

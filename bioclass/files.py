@@ -40,6 +40,28 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+_digests: dict[tuple[int, ...], str] = {}
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read once a process for as long as it stays as it is.
+
+    Links to one file are one file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        facts = os.fstat(stream.fileno())
+        key = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+        if key not in _digests:
+            digest = hashlib.sha256()
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+            _digests[key] = digest.hexdigest()
+    return _digests[key]
+
+
 def write_sealed(path: Path, document: dict[str, Any]) -> None:
     """Write a JSON document together with the digest of its own content."""
     sealed = {**document, "digest": _digest(document)}
@@ -76,13 +98,35 @@ def read_verified(path: Path, digest: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError:
-        raise RunError(f"{path} is missing or cannot be read: the run folder is not complete.") from None
+        raise _missing(path) from None
     if sha256(data) != digest:
-        raise RunError(
-            f"{path} is damaged or was edited: its content does not fit the digest in the manifest. "
-            "Restore it from a copy, or fit again."
-        )
+        raise _damaged(path)
     return data
+
+
+def verify_file(path: Path, digest: str) -> None:
+    """Compare the SHA-256 of a file with the one that is known, without keeping its content.
+
+    Raises:
+        RunError: it is missing, or its content is not what was written.
+    """
+    try:
+        found = file_digest(path)
+    except OSError:
+        raise _missing(path) from None
+    if found != digest:
+        raise _damaged(path)
+
+
+def _missing(path: Path) -> RunError:
+    return RunError(f"{path} is missing or cannot be read: the run folder is not complete.")
+
+
+def _damaged(path: Path) -> RunError:
+    return RunError(
+        f"{path} is damaged or was edited: its content does not fit the digest in the manifest. "
+        "Restore it from a copy, or fit again."
+    )
 
 
 def _digest(document: dict[str, Any]) -> str:

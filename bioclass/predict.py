@@ -123,13 +123,15 @@ class MeanPredictor:
         return _files(self, self._plan, paths)
 
 
-def weights_of(run: Run, snapshot: int | None = None) -> tuple[Tensors, Path]:
+def weights_of(run: Run, snapshot: int | None = None, kept: bool = True) -> tuple[Tensors, Path]:
     """Return a run's best weights, or those of one of its snapshots, and their folder.
+
+    Without ``kept``, those that the fit kept as they came are left out.
 
     Raises:
         RunError: the run has no such weights.
     """
-    checkpoint = run.best() if snapshot is None else run.snapshot(snapshot)
+    checkpoint = run.best(kept) if snapshot is None else run.snapshot(snapshot, kept)
     source = run.path / "best" if snapshot is None else run.snapshot_path(snapshot)
     weights = checkpoint.tensors.get("weights")
     if weights is None:

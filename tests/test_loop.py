@@ -10,7 +10,7 @@ import pytest
 
 from bioclass.card import Card, Class
 from bioclass.errors import RecipeError, RunError, Stopped, TrainingError
-from bioclass.fit import loop
+from bioclass.fit import loop, saver
 from bioclass.fit.task import Task
 from bioclass.preprocess import prepare
 from bioclass.recipe import Recipe
@@ -84,6 +84,27 @@ def test_a_small_improvement_does_not_count_with_min_delta(tmp_path):
     trainer = Scripted(task, [0.2, 0.25, 0.27, 0.9])
     records = list(loop.fit(run, task, trainer, validation))
     assert [record["best"] for record in records] == [True, False, False]
+
+
+def test_epochs_that_are_shorter_than_a_save_are_saved_together(tmp_path, monkeypatch):
+    run, task, validation = prepared(tmp_path, epochs=4)
+    saves = []
+    monkeypatch.setattr(
+        saver, "save_checkpoint", lambda folder, tensors, state: saves.append((folder.name, state["iteration"]))
+    )
+    list(loop.fit(run, task, Scripted(task, [0.5, 0.7, 0.9, 0.8]), validation))
+    assert saves == [("best", 12), ("last", 16)]
+
+
+def test_what_is_held_is_saved_when_the_training_diverges(tmp_path):
+    run, task, validation = prepared(tmp_path, epochs=4)
+    trainer = Scripted(task, [0.5, 0.7])
+    train = trainer.train
+    trainer.train = lambda start, end: train(start, end) if end <= 8 else float("nan")
+    with pytest.raises(TrainingError, match="iterations 8 and 12"):
+        list(loop.fit(run, task, trainer, validation))
+    assert (run.best().state["iteration"], run.last().state["iteration"]) == (8, 8)
+    run.verify()
 
 
 def test_selection_by_accuracy(tmp_path):
@@ -167,7 +188,8 @@ def test_snapshots_are_kept_at_the_end_of_each_cycle(tmp_path):
 
 
 def test_snapshots_of_a_resumed_fit_are_those_of_one_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SAVE_EVERY", 0)
+    monkeypatch.setattr(saver, "EVERY", 0)
+    monkeypatch.setattr(saver, "PAUSE", 0)
     run, task, validation = prepared(
         tmp_path, validation=0, iterations=11, snapshots=3, schedule={"name": "cosine"}
     )

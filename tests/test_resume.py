@@ -26,8 +26,8 @@ NETWORK = ["--set", "network.hidden=[24,24]"]
 # Runs the command line, saving after every segment, and kills itself at the n-th call of a function.
 WRAPPER = """
 import os, pathlib, signal, sys
-from bioclass.fit import loop, task
-loop.SAVE_EVERY = 0
+from bioclass.fit import saver, task
+saver.EVERY = saver.PAUSE = 0
 where, when, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 owner = {"fill": task.Task, "replace": pathlib.Path, "unlink": pathlib.Path, "open": pathlib.Path}[where]
 name, original, calls = where, getattr(owner, where), 0

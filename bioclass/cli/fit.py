@@ -128,7 +128,7 @@ def _line(record: dict[str, Any]) -> str:
 
 def _report(session: Any, records: list[dict[str, Any]], folder: Path, as_json: bool) -> None:
     best = next(record for record in reversed(records) if record["best"])
-    finished = session.run.last().state["finished"]
+    finished = session.run.last(kept=False).state["finished"]
     card = session.run.card
     if as_json:
         print_json(

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bioclass.checkpoint import save_checkpoint
 from bioclass.errors import RunError, Stopped, TrainingError
 from bioclass.files import sha256, write_atomic
+from bioclass.fit import saver
+from bioclass.fit.saver import Saver
 from bioclass.fit.schedule import cycle_at
 from bioclass.fit.task import Rows, Task, Trainer
 from bioclass.recipe import Fit
 from bioclass.run import Run, history_lines
-
-SAVE_EVERY = 20.0
-"""Seconds after which a long epoch is saved in between, at the end of a segment."""
 
 
 @dataclass
@@ -67,10 +65,28 @@ def fit(
         TrainingError: the loss is not finite.
         Stopped: ``stop`` said so; the run can be resumed.
     """
-    state = _restore(run, trainer)
+    state = _restore(run, task, trainer)
+    keep = Saver(run, task, trainer)
+    try:
+        yield from _epochs(run, task, trainer, validation, state, keep, on_segment, stop)
+    finally:
+        # However it ends, nothing of what is held is lost.
+        keep.write()
+
+
+def _epochs(
+    run: Run,
+    task: Task,
+    trainer: Trainer,
+    validation: Rows,
+    state: State,
+    keep: Saver,
+    on_segment: Callable[[int, float], None],
+    stop: Callable[[], bool],
+) -> Iterator[dict[str, Any]]:
     settings = task.recipe.fit
     total = task.stream.iterations
-    saved = epoch_started = time.monotonic()
+    epoch_started = time.monotonic()
     while not state.finished:
         epoch_end = task.stream.pass_end(state.iteration)
         cycle = cycle_at(state.iteration, total, settings.snapshots or 1)
@@ -84,18 +100,20 @@ def fit(
         state.iteration = end
         if settings.snapshots is not None and end == cycle.end:
             state.snapshots = cycle.number
-            about = {"iteration": end, "snapshot": cycle.number}
-            save_checkpoint(run.snapshot_path(cycle.number), {"weights": trainer.result(), **task.kept}, about)
+            keep.snapshot(run.snapshot_path(cycle.number), {"iteration": end, "snapshot": cycle.number})
         if end == epoch_end:
-            record = _finish_epoch(run, task, trainer, validation, state, total)
+            record = _finish_epoch(run, task, trainer, validation, state, keep, total)
             _append_time(run, state, time.monotonic() - epoch_started)
             epoch_started = time.monotonic()
+            keep.last(state.document())
+            if keep.seconds >= saver.PAUSE:
+                keep.write()
             yield record
-        if end == epoch_end or time.monotonic() - saved > SAVE_EVERY:
-            _save(run, task, trainer, state)
-            saved = time.monotonic()
+        elif keep.seconds >= saver.EVERY:
+            keep.last(state.document())
+            keep.write()
         if not state.finished and stop():
-            _save(run, task, trainer, state)
+            keep.last(state.document())
             raise Stopped(f"Stopped at iteration {state.iteration} of {total}.")
 
 
@@ -111,8 +129,8 @@ def scores(probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]
     }
 
 
-def _restore(run: Run, trainer: Trainer) -> State:
-    last = run.last()
+def _restore(run: Run, task: Task, trainer: Trainer) -> State:
+    last = run.last(kept=not task.kept)
     if last is None:
         # Nothing was ever confirmed; records that a killed process left are not this fit's.
         write_atomic(run.path / "history.jsonl", "")
@@ -129,7 +147,7 @@ def _restore(run: Run, trainer: Trainer) -> State:
 
 
 def _finish_epoch(
-    run: Run, task: Task, trainer: Trainer, validation: Rows, state: State, total: int
+    run: Run, task: Task, trainer: Trainer, validation: Rows, state: State, keep: Saver, total: int
 ) -> dict[str, Any]:
     settings = task.recipe.fit
     state.epoch += 1
@@ -151,8 +169,7 @@ def _finish_epoch(
     record["best"] = _improves(figure, state, settings)
     if record["best"]:
         state.best, state.best_epoch = figure, state.epoch
-        about = {"iteration": state.iteration, "record": record}
-        save_checkpoint(run.path / "best", {"weights": trainer.result(), **task.kept}, about)
+        keep.best({"iteration": state.iteration, "record": record})
     state.lines.append(json.dumps(record) + "\n")
     with (run.path / "history.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(state.lines[-1])
@@ -171,10 +188,6 @@ def _improves(figure: float | None, state: State, settings: Fit) -> bool:
         return True
     margin = settings.early_stopping.min_delta if settings.early_stopping is not None else 0.0
     return figure > state.best + margin
-
-
-def _save(run: Run, task: Task, trainer: Trainer, state: State) -> None:
-    save_checkpoint(run.path / "last", {**trainer.tensors(), **task.kept}, state.document())
 
 
 def _append_time(run: Run, state: State, seconds: float) -> None:

@@ -83,11 +83,12 @@ class Replica:
         if begun == self._begun:
             return
         self._begun = begun
-        # A graph keeps the memory of its activations, and Gluon's blocks are circles: left to itself, it stays.
-        # The network, too, remembers the block in whose scope it was traced.
-        self._loss = None
-        self._net._scope._old_scope = None
-        gc.collect()
+        if self._loss is not None:
+            # A graph keeps the memory of its activations, and Gluon's blocks are circles: left to itself, it stays.
+            # The network, too, remembers the block in whose scope it was traced.
+            self._loss = None
+            self._net._scope._old_scope = None
+            gc.collect()
         net, layout, fit = self._net, self._layout, self._task.recipe.fit
         bind(net, layout, self.weights, self.gradients, self.statistics, self.context, iteration)
         if layout.rates:

@@ -14,7 +14,7 @@ from bioclass import preprocess
 from bioclass.answers import batch_size
 from bioclass.augment import Augmenter, Mixing, draw_mixing, mix_images
 from bioclass.batches import Draw, Stream, class_weights
-from bioclass.checkpoint import Packed, Tensors
+from bioclass.checkpoint import Kept, Tensors
 from bioclass.fit.schedule import cycle_at, learning_rate
 from bioclass.networks import build
 from bioclass.predict import infer, input_shape
@@ -40,7 +40,7 @@ class Task:
     images: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
     train: Rows
-    kept: Mapping[str, Packed] = field(default_factory=dict)
+    kept: Mapping[str, Kept] = field(default_factory=dict)
     """Parameters that are saved with those that are trained, and are not of :meth:`network`."""
 
     def network(self) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.card import Card
-from bioclass.checkpoint import Packed, Tensors, save_checkpoint
+from bioclass.checkpoint import Kept, Tensors, save_checkpoint
 from bioclass.errors import RecipeError, RunError
 from bioclass.files import sha256, sync_folder, write_atomic, write_sealed
 from bioclass.preprocess import Plan
@@ -33,7 +33,7 @@ def create_run(
     parts: npt.NDArray[np.str_],
     plan: Plan,
     environment: dict[str, Any],
-    checkpoint: tuple[Mapping[str, Tensors | Packed], dict[str, Any]] | None = None,
+    checkpoint: tuple[Mapping[str, Tensors | Kept], dict[str, Any]] | None = None,
 ) -> Run:
     """Write a new run folder; it appears under its name only when it is whole.
 

@@ -52,17 +52,20 @@ class Run:
         root = Path(str(self.environment.get("root", "")))
         return root if root.is_dir() else None
 
-    def last(self) -> Checkpoint | None:
-        """Return the state to resume from, or None if nothing was saved yet."""
-        return load_checkpoint(self.path / "last")
+    def last(self, kept: bool = True) -> Checkpoint | None:
+        """Return the state to resume from, or None if nothing was saved yet.
 
-    def best(self) -> Checkpoint:
-        """Return the weights to predict with.
+        Without ``kept``, what the fit keeps as it came is verified and not among the weights.
+        """
+        return load_checkpoint(self.path / "last", kept)
+
+    def best(self, kept: bool = True) -> Checkpoint:
+        """Return the weights to predict with; ``kept`` as for :meth:`last`.
 
         Raises:
             RunError: none were saved yet, or they are damaged.
         """
-        checkpoint = load_checkpoint(self.path / "best")
+        checkpoint = load_checkpoint(self.path / "best", kept)
         if checkpoint is None:
             raise RunError(
                 f"The run {self.path} has no trained weights yet: "
@@ -90,13 +93,13 @@ class Run:
         """
         return [self.snapshot(number) for number in range(1, self.snapshot_count + 1)]
 
-    def snapshot(self, number: int) -> Checkpoint:
-        """Return one snapshot, counted from 1.
+    def snapshot(self, number: int, kept: bool = True) -> Checkpoint:
+        """Return one snapshot, counted from 1; ``kept`` as for :meth:`last`.
 
         Raises:
             RunError: it was not kept, or is damaged.
         """
-        checkpoint = load_checkpoint(self.snapshot_path(number)) if number > 0 else None
+        checkpoint = load_checkpoint(self.snapshot_path(number), kept) if number > 0 else None
         if checkpoint is None:
             raise RunError(
                 f"The run {self.path} has no snapshot {number}: it has {self.snapshot_count or 'none'} "
@@ -114,8 +117,8 @@ class Run:
         Raises:
             RunError: a file is damaged or missing, or nothing was saved yet.
         """
-        self.best()
-        last = self.last()
+        self.best(kept=False)
+        last = self.last(kept=False)
         if last is None:
             raise RunError(
                 f"The run {self.path} has no last/manifest.json: its first epoch was not finished, or the folder "
@@ -123,12 +126,12 @@ class Run:
             )
         self._records(last)
         for number in range(1, self._kept(last) + 1):
-            self.snapshot(number)
+            self.snapshot(number, kept=False)
         _ = self.split
 
     def history(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that the last checkpoint has seen."""
-        last = self.last()
+        last = self.last(kept=False)
         return [] if last is None else self._records(last)
 
     def _records(self, last: Checkpoint) -> list[dict[str, Any]]:

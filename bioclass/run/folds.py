@@ -63,7 +63,7 @@ class Folds:
         """Open the runs that are trained to the end; RunError where one is damaged."""
         there = [self.path / name for name in self.names if (self.path / name / "manifest.json").is_file()]
         runs = [open_run(path) for path in there]
-        return [run for run in runs if (last := run.last()) is not None and last.state.get("finished")]
+        return [run for run in runs if (last := run.last(kept=False)) is not None and last.state.get("finished")]
 
     def runs(self) -> list[Run]:
         """Open every run, in the order of ``folds``.

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bioclass.checkpoint import load_state
 from bioclass.errors import BioclassError, RunError, Stopped
 from bioclass.recipe import Recipe
 from bioclass.shelf import Shelf
@@ -110,8 +111,8 @@ def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool]) -> None:
 
 
 def _iteration(run: Any) -> int:
-    last = run.last()
-    return 0 if last is None else int(last.state["iteration"])
+    state = load_state(run.path / "last")
+    return 0 if state is None else int(state["iteration"])
 
 
 class Clock:
