@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,23 @@ def load_samples(card: Card, root: Path, shelf: Shelf) -> Samples:
     samples = read_samples(card, root, shelf).checked(card.class_names)
     check_counts(card, samples)
     return samples
+
+
+Load = Callable[[Card, Path, Shelf], Samples]
+
+
+class ReadOnce:
+    """Reads datasets as :func:`load_samples` does, and one that is wanted again only once: it is not to change."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[str, Path, Shelf], Samples] | None = None
+
+    def __call__(self, card: Card, root: Path, shelf: Shelf) -> Samples:
+        """Return the samples, those that the last call returned if they are wanted again."""
+        key = card.to_toml(), root.resolve(), shelf
+        if self._last is None or self._last[0] != key:
+            self._last = key, load_samples(card, root, shelf)
+        return self._last[1]
 
 
 def read_samples(card: Card, root: Path, shelf: Shelf) -> Samples:

@@ -9,7 +9,6 @@ compute what several want; the others wait.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import math
 import shutil
@@ -82,7 +81,7 @@ def entry_key(model: str, recipe: Recipe, card: Card, samples: Samples, device: 
         "preprocess": recipe.preprocess.model_dump(mode="json"),
         "augment": augment.model_dump(mode="json") if augment.steps else None,
         "card": [card.channels, card.bit_depth],
-        "images": _content(samples),
+        "images": samples.content,
         "device": device.partition(":")[0],
         "packages": {name: found for name in PACKAGES if (found := package_version(name))},
     }
@@ -238,22 +237,6 @@ def _write_features(
         start += len(values)
     assert out is not None
     return list(out.shape)
-
-
-def _content(samples: Samples) -> str:
-    """The digest of all images, as they lie in their files or arrays."""
-    digest = hashlib.sha256()
-    if isinstance(samples.images, np.ndarray):
-        digest.update(repr((samples.images.shape, samples.images.dtype.str)).encode())
-        for image in samples.images:
-            digest.update(np.ascontiguousarray(image).data)
-    else:
-        for path in samples.images:
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as problem:
-                raise InputError(f"{path} cannot be read: {problem.strerror}.") from None
-    return digest.hexdigest()
 
 
 def _folder(key: str) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,26 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def content(self) -> str:
+        """The SHA-256 of all images, as they lie in their files or in the array; read when it is first asked for.
+
+        Raises:
+            DatasetError: a file cannot be read.
+        """
+        digest = hashlib.sha256()
+        if isinstance(self.images, np.ndarray):
+            digest.update(repr((self.images.shape, self.images.dtype.str)).encode())
+            for image in self.images:
+                digest.update(np.ascontiguousarray(image).data)
+        else:
+            for path in self.images:
+                try:
+                    digest.update(hashlib.sha256(path.read_bytes()).digest())
+                except OSError as problem:
+                    raise DatasetError(f"{path} cannot be read: {problem.strerror}.") from None
+        return digest.hexdigest()
 
     def take(self, rows: npt.NDArray[np.intp]) -> Samples:
         """Return the samples of these rows; an array of images is copied, paths are not read."""

@@ -66,11 +66,14 @@ def made(name: str, side: int, classes: int, seed: int = 0):
         ("vgg11", 32, (4096,)),
     ],
 )
-def test_backbone_and_head_are_the_network(name, side, shape):
+@pytest.mark.parametrize("product", [False, True])
+def test_backbone_and_head_are_the_network(name, side, shape, product):
     net = made(name, side, 5)
-    features, tail = cut(net, (3, side, side))
+    features, tail = cut(net, (3, side, side), product)
     assert tail.shape == shape and list(tail.parameters) == head(net)
-    body, top = backbone_of(net, features), Head(tail, dropout=0.5)
+    convolutional = name.startswith(("squeezenet", "mobilenetv"))
+    assert ("Convolution" in tail.scores.tojson()) == (convolutional and not (product and shape[1:] == (1, 1)))
+    body, top = backbone_of(net, features), Head(tail)
     top.initialize()
     for each in (body, top):
         each.hybridize(static_alloc=True, static_shape=True)
@@ -81,8 +84,6 @@ def test_backbone_and_head_are_the_network(name, side, shape):
     np.testing.assert_allclose(scores, net(x).asnumpy(), rtol=1e-5, atol=1e-6)
     # And the network is whole again.
     assert net(x).shape == (2, 5)
-    with mx.autograd.record():
-        assert not np.allclose(top(body(x)).asnumpy(), scores)
 
 
 def tasks(dropout: float = 0.0) -> tuple[Task, HeadTask]:
@@ -132,6 +133,21 @@ def test_dropout_is_that_of_training_alone():
     kept, dropped = (TeamTrainer(tasks(rate)[1], 1) for rate in (0.0, 0.5))
     np.testing.assert_array_equal(kept.probabilities(np.arange(9)), dropped.probabilities(np.arange(9)))
     assert kept.train(0, 1) != dropped.train(0, 1)
+
+
+def test_dropout_keeps_its_share_and_is_the_same_however_a_batch_is_shared():
+    task = tasks(0.25)[1]
+    whole, _, _ = task.batch(5, 0, 1)
+    parts = [task.batch(5, index, 2)[0] for index in range(2)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+    features = task.images[task.train[task.stream.draw(5).rows]]
+    kept = whole != 0
+    np.testing.assert_allclose(whole[kept], features[kept] / 0.75, rtol=1e-6)
+    present = features != 0
+    assert kept[present].mean() == pytest.approx(0.75, abs=0.08)
+    again, other = task.batch(5, 0, 1)[0], task.batch(6, 0, 1)[0]
+    np.testing.assert_array_equal(again, whole)
+    assert not np.array_equal(kept, other != 0)
 
 
 # The cache

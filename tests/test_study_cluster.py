@@ -159,6 +159,9 @@ def test_a_study_that_goes_stops_its_workers(home, monkeypatch, tmp_path):
         def stop(self):
             self.stopped = True
 
+        def close(self):
+            pass
+
     monkeypatch.setattr(cluster, "Child", Child)
     (cell, *_) = plan_study(home / "seeds.toml", Shelf.of()).runs()
     assert serve_job(Job.of(cell, Pool(tmp_path), None, Shelf.of(), 1), str(token)).state == "stopped"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.answers import batch_size
-from bioclass.dataset import find_root, load_samples
+from bioclass.dataset import Load, find_root, load_samples
 from bioclass.environment import available_cores, set_threads
 from bioclass.errors import DatasetError, RunError
 from bioclass.evaluate.bfloat16 import Bfloat16, compare_bfloat16
@@ -57,13 +57,20 @@ class Data:
     """Scores models on parts of their data; the samples, and one set of prepared images, are shared."""
 
     def __init__(
-        self, shelf: Shelf, root: Path | None, parts: Sequence[str], device: str, say: Callable[[str], None]
+        self,
+        shelf: Shelf,
+        root: Path | None,
+        parts: Sequence[str],
+        device: str,
+        say: Callable[[str], None],
+        load: Load = load_samples,
     ) -> None:
         self._shelf = shelf
         self._root = root
         self._parts = parts
         self._device = device
         self._say = say
+        self._load = load
         self._samples: dict[tuple[Path, str], Samples] = {}
         self._prepared: tuple[Any, npt.NDArray[Any], Plan] | None = None
 
@@ -125,7 +132,7 @@ class Data:
         key = (where, run.card.to_toml())
         if key not in self._samples:
             self._say(f"Reading {run.card.name}")
-            self._samples[key] = load_samples(run.card, where, self._shelf)
+            self._samples[key] = self._load(run.card, where, self._shelf)
         return self._samples[key]
 
     def stored(self, run: Run, rows: Rows) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bioclass.dataset import Load, load_samples
 from bioclass.errors import RunError
 from bioclass.evaluate.data import Data, Model
 from bioclass.evaluate.ensembles import check_selection, select, vote
@@ -35,6 +36,7 @@ def evaluate_runs(
     selection: str | None = None,
     snapshots: bool = False,
     bfloat16: bool = False,
+    load: Load = load_samples,
 ) -> Evaluation:
     """Evaluate runs on one part of their data, and write each model's folder in ``evaluation/<part>/``.
 
@@ -55,6 +57,7 @@ def evaluate_runs(
             neither.
         snapshots: whether the models are the snapshots of the runs, not their best weights.
         bfloat16: whether each is also computed in bfloat16 and compared with that; not for folds.
+        load: reads a dataset.
 
     Raises:
         RunError: a run is damaged, lacks a part or snapshots, or the runs do not share their classes and images.
@@ -82,7 +85,7 @@ def evaluate_runs(
     parts = [part, *(["validation"] if fitting else [])]
     for each in parts:
         _refuse_strangers(runs, each)
-    data = Data(shelf, root, parts, device, say)
+    data = Data(shelf, root, parts, device, say, load)
     if bfloat16:
         data.check_bfloat16()
     evaluated = [_evaluate(model, data, part, wishes, bfloat16) for model in models]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from bioclass.fit.weights import Weights
 from bioclass.networks import build
 from bioclass.networks.cut import Head, backbone_of, cut, tail_of
 from bioclass.networks.fusion import for_prediction
+from bioclass.networks.masks import random_bits
 from bioclass.networks.parameters import head
 from bioclass.predict import get_weights, input_shape, set_weights
 from bioclass.preprocess import prepare
@@ -42,9 +44,7 @@ class HeadTask(Task):
     def network(self) -> Any:
         """Return the head, not initialized."""
         network: Any = self.recipe.network
-        transfer = self.recipe.fit.transfer
-        assert isinstance(transfer, Features)
-        return Head(tail_of(network, input_shape(self.plan), len(self.classes)), transfer.dropout)
+        return Head(tail_of(network, input_shape(self.plan), len(self.classes)))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -56,7 +56,24 @@ class HeadTask(Task):
         return head_probabilities(scores, self.images, rows * self.recipe.augment.variants)
 
     def _images(self, draw: Draw, out: npt.NDArray[np.float32]) -> None:
-        out[:] = self.images[self.train[draw.rows] * self.recipe.augment.variants + draw.variants]
+        np.take(self.images, self.train[draw.rows] * self.recipe.augment.variants + draw.variants, axis=0, out=out)
+        transfer = self.recipe.fit.transfer
+        assert isinstance(transfer, Features)
+        if transfer.dropout:
+            out *= self._kept(draw, transfer.dropout)
+
+    def _kept(self, draw: Draw, rate: float) -> npt.NDArray[np.float32]:
+        """Return what dropout multiplies the features of a draw with, as a function of their place in the stream.
+
+        Drawn here, and not in the graph, since that takes MXNet longer than all the rest of a head.
+        """
+        batch, values = self.recipe.fit.batch_size, math.prod(self.input_shape)
+        iteration = int(draw.positions[0]) // batch
+        width = -(-values // 8)  # no byte has features of two images
+        bits = random_bits(np.random.SFC64([self.recipe.seed, iteration, 4]), rate, batch * width)
+        own = bits.reshape(batch, width)[draw.positions % batch]
+        kept = np.unpackbits(own, axis=-1, count=values).reshape(-1, *self.input_shape)
+        return kept * np.float32(1 / (1 - rate))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from bioclass.card import Card
 from bioclass.check import split_for_fit
-from bioclass.dataset import find_root, load_samples
+from bioclass.dataset import Load, find_root, load_samples
 from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads, utc_now
 from bioclass.errors import DeviceError, RecipeError, RunError
@@ -58,8 +58,10 @@ class Session:
 
 
 @contextmanager
-def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> Iterator[Session]:
-    """Load the data, make or reopen the run folder, and start the trainer.
+def open_session(
+    request: Request, shelf: Shelf, say: Callable[[str], None], load: Load = load_samples
+) -> Iterator[Session]:
+    """Load the data, make or reopen the run folder, and start the trainer; ``load`` reads a dataset.
 
     Raises:
         InputError: something that the user gave is wrong; nothing was written then.
@@ -74,7 +76,7 @@ def open_session(request: Request, shelf: Shelf, say: Callable[[str], None]) -> 
         card, known = shelf.find(request.recipe.dataset, request.recipe_folder)
     root = find_root(card, request.root, request.recipe.root, known)
     say(f"Reading {card.name}" if card.format is None else f"Reading {card.name} from {root}")
-    samples = load_samples(card, root, shelf)
+    samples = load(card, root, shelf)
     if run is not None:
         parts = run.match(samples)
     else:

@@ -47,21 +47,21 @@ def masks(
 ) -> Iterator[tuple[slice, npt.NDArray[np.uint8]]]:
     """Yield all masks, a few units at a time: which units, and (those units, examples, in_units) of 0 and 1."""
     generator = np.random.SFC64(seed.view(np.uint32))
-    keep = int(np.clip(round((1 - rate) * 2**DIGITS), 1, 2**DIGITS - 1))
     width = -(-in_units // 8)
     for start in range(0, units, UNITS):
         stop = min(start + UNITS, units)
-        packed = _random_bits(generator, keep, (stop - start) * examples * width)
+        packed = random_bits(generator, rate, (stop - start) * examples * width)
         packed = packed.reshape(stop - start, examples, width)
         yield slice(start, stop), np.unpackbits(packed, axis=-1, count=in_units)
 
 
-def _random_bits(generator: np.random.SFC64, keep: int, size: int) -> npt.NDArray[np.uint8]:
-    """Return ``size`` bytes of independent bits, each 1 with the probability keep / 2^DIGITS.
+def random_bits(generator: np.random.SFC64, rate: float, size: int) -> npt.NDArray[np.uint8]:
+    """Return ``size`` bytes of independent bits, each 0 with the probability ``rate``, above 0 and below 1.
 
-    Every binary digit of the probability p, from the last that is not 0 on, takes one draw of fair bits: OR with
-    them makes (1 + p) / 2 of p, AND makes p / 2. One half takes a single draw.
+    Every binary digit of the probability p of a 1, from the last that is not 0 on, takes one draw of fair bits: OR
+    with them makes (1 + p) / 2 of p, AND makes p / 2. One half takes a single draw.
     """
+    keep = int(np.clip(round((1 - rate) * 2**DIGITS), 1, 2**DIGITS - 1))
     words = -(-size // 8)
     bits = np.zeros(words, dtype=np.uint64)
     last = (keep & -keep).bit_length() - 1

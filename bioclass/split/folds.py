@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -94,17 +95,23 @@ def _grouped(labels: Numbers, groups: npt.NDArray[np.str_], folds: int, seed: in
     ``StratifiedGroupKFold`` of scikit-learn goes by size, so that groups of different sizes make the same folds
     with every seed, and repeats would repeat nothing; it also meets the shares less well.
     """
-    present, label_of = np.unique(labels, return_inverse=True)
-    names, group_of = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), len(present) + 1))
+    _, label_of = np.unique(labels, return_inverse=True)
+    _, group_of = np.unique(groups, return_inverse=True)
+    return _best_deal(tuple(group_of.tolist()), tuple(label_of.tolist()), folds, seed)[group_of]
+
+
+@lru_cache(maxsize=8)
+def _best_deal(group_of: tuple[int, ...], label_of: tuple[int, ...], folds: int, seed: int) -> Numbers:
+    """Return the fold of each group (G,); every fold of a dataset, and every head on its features, asks for it."""
+    counts = np.zeros((max(group_of) + 1, max(label_of) + 2))
     np.add.at(counts, (group_of, label_of), 1)
     counts[:, -1] = counts.sum(axis=1)  # the size of a fold counts like the share of a class
     counts /= counts.sum(axis=0)
     rng = np.random.default_rng(seed)
     # Few groups are soon tried in many orders; with many, every order meets the shares well.
-    deals = [_deal(counts, folds, rng) for _ in range(max(1, min(50, 20_000 // len(names))))]
+    deals = [_deal(counts, folds, rng) for _ in range(max(1, min(50, 20_000 // len(counts))))]
     dealt, _ = min(deals, key=lambda deal: deal[1])
-    return dealt[group_of]
+    return dealt
 
 
 def _deal(counts: npt.NDArray[np.float64], folds: int, rng: np.random.Generator) -> tuple[Numbers, float]:

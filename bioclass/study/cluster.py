@@ -113,6 +113,7 @@ def serve_job(job: Job, token: str) -> Outcome:
         except BaseException:
             child.kill()
             raise
+        child.close()
         if outcome.state != "busy":
             return outcome
         time.sleep(PAUSE)

@@ -11,7 +11,7 @@ from typing import Protocol
 from bioclass.errors import Stopped
 from bioclass.shelf import Shelf
 from bioclass.study.cells import Cell
-from bioclass.study.child import Child
+from bioclass.study.child import Child, wait
 from bioclass.study.forecast import Forecast
 from bioclass.study.pool import Pool, Tick, last_tick
 from bioclass.study.work import Job
@@ -84,6 +84,7 @@ class _Runner:
         self.watch = watch
         self.queue = deque(cell for cell in cells if pool.state(cell) != "finished")
         self.running: dict[str, tuple[Cell, Child]] = {}
+        self.idle: list[Child] = []
         self.failures: dict[str, str] = {}
         self.forecast = Forecast(cells, pool)
 
@@ -95,9 +96,9 @@ class _Runner:
                 self._reap()
                 self._launch()
                 self._tell()
-                time.sleep(PAUSE if self.running else PATIENCE)
+                self._wait()
         finally:
-            for _, child in self.running.values():
+            for child in (*self.idle, *(child for _, child in self.running.values())):
                 child.kill()
         return self.failures
 
@@ -113,12 +114,27 @@ class _Runner:
             elif self.pool.busy(cell.name):
                 self.queue.append(cell)
             else:
-                root = self.roots[cell.name]
-                child = Child(Job.of(cell, self.pool, root, self.shelf, self.jobs, self.device))
-                self.running[cell.name] = cell, child
+                job = Job.of(cell, self.pool, self.roots[cell.name], self.shelf, self.jobs, self.device)
+                self.running[cell.name] = cell, self._child(job)
                 self.watch.started(cell, state == "started")
         if self.queue and not self.running:
             self.watch.waiting(len(self.queue))
+
+    def _child(self, job: Job) -> Child:
+        """Return a process that has the job: one that is there, or a new one."""
+        while self.idle:
+            child = self.idle.pop()
+            if child.give(job):
+                return child
+            child.close()
+        return Child(job)
+
+    def _wait(self) -> None:
+        """Wait for an answer, and not longer than until the next look at the rest."""
+        if self.running:
+            wait([child for _, child in self.running.values()], PAUSE)
+        else:
+            time.sleep(PATIENCE)
 
     def _reap(self) -> None:
         for name, (cell, child) in list(self.running.items()):
@@ -126,6 +142,7 @@ class _Runner:
             if outcome is None:
                 continue
             del self.running[name]
+            self.idle.append(child)
             if outcome.state == "finished":
                 self.forecast.finished(cell)
                 self.watch.finished(cell)
@@ -153,5 +170,6 @@ class _Runner:
             for name, (_, child) in list(self.running.items()):
                 if child.outcome() is not None:
                     del self.running[name]
-            time.sleep(PAUSE)
+                    child.close()
+            self._wait()
         raise Stopped("Stopped. The same command goes on from here.")

@@ -1,8 +1,9 @@
-"""What one process does for a study: one cell, from wherever it stands to its result."""
+"""What one process does for a study: cells one after another, each from wherever it stands to its result."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bioclass.checkpoint import load_state
+from bioclass.dataset import Load, ReadOnce, load_samples
 from bioclass.errors import BioclassError, RunError, Stopped
 from bioclass.recipe import Recipe
 from bioclass.shelf import Shelf
@@ -61,8 +63,8 @@ class Outcome:
     reason: str = ""
 
 
-def run_job(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
-    """Run a cell to its end in this process, from where its folder stands.
+def run_job(job: Job, stop: Callable[[], bool] = lambda: False, load: Load = load_samples) -> Outcome:
+    """Run a cell to its end in this process, from where its folder stands; ``load`` reads its dataset.
 
     Raises:
         BioclassError: it cannot be run.
@@ -73,7 +75,7 @@ def run_job(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
     try:
         with pool.hold(job.name):
             if pool.state(cell) != "finished":
-                _run(job, cell, pool, stop)
+                _run(job, cell, pool, stop, load)
             return Outcome("finished")
     except BlockingIOError:
         return Outcome("busy")
@@ -81,7 +83,7 @@ def run_job(job: Job, stop: Callable[[], bool] = lambda: False) -> Outcome:
         return Outcome("stopped")
 
 
-def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool]) -> None:
+def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool], load: Load) -> None:
     started = time.monotonic()
     from bioclass.evaluate import evaluate_runs
     from bioclass.fit.loop import fit
@@ -93,7 +95,7 @@ def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool]) -> None:
     if pool.state(cell) == "started":
         pool.refuse_other(cell)
     request = Request(cell.recipe, cell.folder, path, root, resume=True, device=job.device, workers=1)
-    with open_session(request, shelf, lambda text: None) as session:
+    with open_session(request, shelf, lambda text: None, load) as session:
         clock = Clock(session.run.path, session.task.stream.iterations, _iteration(session.run), started)
         for _ in fit(session.run, session.task, session.trainer, session.validation, clock.note, stop):
             pass
@@ -104,7 +106,7 @@ def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool]) -> None:
         if stop():
             raise Stopped("Stopped before it was evaluated.")
         begun = time.monotonic()
-        metrics = evaluate_runs([path], shelf, root=root, part=part, device=job.device).models[0].metrics
+        metrics = evaluate_runs([path], shelf, root=root, part=part, device=job.device, load=load).models[0].metrics
         figures[part] = metrics.n, int(metrics.confusion.trace())
         seconds[part] = time.monotonic() - begun
     pool.finish(cell.name, figures, fit_seconds, seconds["test"], job.jobs)
@@ -156,26 +158,34 @@ def _before(run: Path, iteration: int) -> float:
 
 
 def serve(parent: int) -> None:
-    """Be a process of its own: a job comes on stdin, its outcome goes to stdout, all else to the log.
+    """Be a process of its own: a line on stdin is a job, one on stdout its outcome; all else goes to the job's log.
 
-    It ends with the process that started it, so that no cell is held for nobody.
+    It ends after the last job, and with the process that started it, so that no cell is held for nobody.
     """
     _end_with(parent)
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+
+    def stop() -> bool:
+        return bool(asked) or os.getppid() != parent
+
+    load = ReadOnce()
     # What libraries print is not the answer.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answer:
-        os.dup2(2, 1)
-        job = Job(**json.loads(sys.stdin.read()))
-
-        def stop() -> bool:
-            return bool(asked) or os.getppid() != parent
-
-        try:
-            outcome = run_job(job, stop)
-        except BioclassError as problem:
-            outcome = Outcome("failed", str(problem))
-        json.dump(asdict(outcome), answer)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        for line in sys.stdin:
+            job = Job(**json.loads(line))
+            with Pool(Path(job.runs)).log_file(job.name).open("ab") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            try:
+                outcome = run_job(job, stop, load)
+            except BioclassError as problem:
+                outcome = Outcome("failed", str(problem))
+            answers.write(json.dumps(asdict(outcome)) + "\n")
+            answers.flush()
+            # The graphs of a network are circles, which keep its memory; what is there from now on stays.
+            gc.collect()
+            gc.freeze()
 
 
 def _end_with(parent: int) -> None:

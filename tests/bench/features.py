@@ -61,6 +61,7 @@ def measure(network: str, root: Path, weights: Path, folder: Path) -> None:
     import bioclass.evaluate
     import bioclass.fit.heads  # noqa: F401
     from bioclass.backend import import_gluoncv
+    from bioclass.dataset import ReadOnce
     from bioclass.recipe import load_recipe
     from bioclass.shelf import Shelf
     from bioclass.study.folds import fold_cells, make_folds
@@ -68,7 +69,7 @@ def measure(network: str, root: Path, weights: Path, folder: Path) -> None:
     from bioclass.study.work import Job, run_job
 
     import_gluoncv()
-    shelf = Shelf()
+    shelf, load = Shelf(), ReadOnce()
     seconds = []
     for number, head in enumerate(HEADS):
         file = folder / f"head{number}.toml"
@@ -76,7 +77,7 @@ def measure(network: str, root: Path, weights: Path, folder: Path) -> None:
         folds = make_folds(load_recipe(file), folder, folder / f"runs{number}", root, shelf)
         for cell in fold_cells(folds, folder):
             begun = time.process_time()
-            outcome = run_job(Job.of(cell, Pool(folds.path), root, shelf, 1, "cpu"))
+            outcome = run_job(Job.of(cell, Pool(folds.path), root, shelf, 1, "cpu"), load=load)
             assert outcome.state == "finished", outcome.reason
             seconds.append(time.process_time() - begun)
     entry = next(folder.glob("cache/features/*/features.npy"))
