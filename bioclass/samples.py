@@ -17,9 +17,9 @@ from bioclass.errors import DatasetError, did_you_mean
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
-    """Labelled images.
+    """Labelled images; what is found out about them is remembered for as long as they are.
 
     Attributes:
         images: an array (N, H, W, C) or (N, H, W), in memory or memory-mapped, of any integer or float type;

@@ -28,7 +28,7 @@ dataset = "many"
 name = "mlp"
 hidden = [8]
 [fit]
-epochs = 12
+epochs = 48
 batch_size = 4
 """
 STUDY = """
@@ -105,7 +105,7 @@ def test_a_killed_worker_costs_no_result(home, dask, tmp_path):
     assert study.returncode == 0, err
     assert not orphan.is_running()
     assert "3/3" in out
-    total = 12 * 324 // 4
+    total = 48 * 324 // 4
     starts = {cell.name: [tick.iteration for tick in read_clock(pool.path(cell)) if tick.start] for cell in cells}
     # Each began once, and the one that lost its worker went on elsewhere from its last checkpoint.
     assert all(first == 0 for first, *_ in starts.values())
@@ -114,7 +114,7 @@ def test_a_killed_worker_costs_no_result(home, dask, tmp_path):
     for cell in cells:
         assert pool.result(cell).images["test"] == 90
         history = (pool.path(cell) / "history.jsonl").read_text().splitlines()
-        assert [json.loads(line)["epoch"] for line in history] == list(range(1, 13))
+        assert [json.loads(line)["epoch"] for line in history] == list(range(1, 49))
         assert err.count(f"finished  {cell.name}") == 1
     assert not list(pool.folder.glob(".study-*"))
     # All is there: with the same command nothing runs, and no cluster is wanted.

@@ -53,7 +53,7 @@ recipe = "tiny.toml"
 seeds = [0]
 [axes.length.long]
 dataset = "many"
-fit.epochs = 16
+fit.epochs = 64
 fit.batch_size = 4
 [[tables]]
 name = "seeds"
@@ -235,7 +235,7 @@ def wait_until(condition, seconds=60):
 def test_stopped_and_killed_it_goes_on(home, tmp_path):
     runs = tmp_path / "runs"
     name = plan_study(home / "seeds.toml", Shelf.of()).runs()[0].name
-    total = 16 * 432 // 4
+    total = 64 * 432 // 4
 
     first = launch(home, runs)
     wait_until(lambda: iteration(runs / name) > 0)
@@ -260,7 +260,7 @@ def test_stopped_and_killed_it_goes_on(home, tmp_path):
     assert len(starts) == 3 and starts[0] == 0 and 0 < starts[1] < starts[2] < total
     # As often as in a run left alone; that the bits are the same too, the tests of resuming show.
     history = [json.loads(line) for line in (runs / name / "history.jsonl").read_text().splitlines()]
-    assert [record["epoch"] for record in history] == list(range(1, 17)) and history[-1]["iteration"] == total
+    assert [record["epoch"] for record in history] == list(range(1, 65)) and history[-1]["iteration"] == total
 
 
 def test_a_run_that_another_study_has_is_waited_for(home, ran, tmp_path):

@@ -60,7 +60,7 @@ def saved(name: str, path: Path, **more: int) -> Path:
 
 
 def weights_of(net, normalisation: recipe.Normalisation = IMAGENET, classes=None) -> Weights:
-    return Weights("x", HERE, "", get_weights(net), normalisation, classes)
+    return Weights("x", HERE, "", lambda: get_weights(net), normalisation, classes)
 
 
 # .params files

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,16 @@ from bioclass.samples import Samples
 
 _SAMPLED = 64
 """Values of an image that are compared before all of them are."""
+
+
+_copies: WeakKeyDictionary[Samples, list[Rows]] = WeakKeyDictionary()
+
+
+def copies_of(samples: Samples) -> list[Rows]:
+    """Return :func:`identical_images` of some samples, for which their images are looked at once."""
+    if samples not in _copies:
+        _copies[samples] = identical_images(samples.images)
+    return _copies[samples]
 
 
 def identical_images(images: npt.NDArray[Any] | Sequence[Path]) -> list[Rows]:

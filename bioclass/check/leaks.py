@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bioclass.check.copies import group_names, identical_images
+from bioclass.check.copies import copies_of, group_names
 from bioclass.check.findings import Finding, Rows, count, equal, some
 from bioclass.errors import DatasetError, LeakError
 from bioclass.recipe import Split
@@ -139,7 +139,7 @@ def split_for_fit(
         LeakError: a group or an image stands in more than one part.
         DatasetError: a class with too few images or groups for the split.
     """
-    copies = identical_images(samples.images)
+    copies = copies_of(samples)
     parts = split_together(samples, split, classes, copies)
     leaks = find_leaks(samples, parts, copies)
     if leaks and not allow_leaks:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from bioclass.errors import WeightsError
-from bioclass.files import sha256
+from bioclass.files import file_digest, sha256
 from bioclass.fit.params import Tensors, parse_params
 from bioclass.fit.store import stored_weights
 from bioclass.recipe import Backbone, Network, Normalisation, own_normalisation
@@ -26,7 +28,7 @@ class Weights:
         source: what network.weights says.
         path: the file, or the run folder.
         sha256: of the file; of a run that of the weights' file.
-        tensors: the arrays by name.
+        read: returns the arrays by name; a file of them is read when they are wanted.
         normalisation: mean and standard deviation of each channel, of values between 0 and 1.
         classes: the names of the classes of a run; None for those of GluonCV.
     """
@@ -34,18 +36,28 @@ class Weights:
     source: str
     path: Path
     sha256: str
-    tensors: Tensors
+    read: Callable[[], Tensors]
     normalisation: Normalisation
     classes: tuple[str, ...] | None = None
 
+    @cached_property
+    def tensors(self) -> Tensors:
+        """The arrays by name.
+
+        Raises:
+            WeightsError: the file is damaged.
+        """
+        return self.read()
+
 
 def load_weights(spec: Network, folder: Path | None) -> Weights:
-    """Read the weights that a recipe names; a relative path is looked for from ``folder`` and from here.
+    """Return the weights that a recipe names, those of a file not yet read.
 
-    Those of bioclass's own networks come from runs alone: a file does not say how images are normalised for them.
+    A relative path is looked for from ``folder`` and from here. Those of bioclass's own networks come from runs
+    alone: a file does not say how images are normalised for them.
 
     Raises:
-        WeightsError: there are none, or they are damaged, or of another network.
+        WeightsError: there are none, or they are of another network.
         RunError: the run folder is damaged, or has no weights yet.
     """
     source = spec.weights
@@ -58,10 +70,12 @@ def load_weights(spec: Network, folder: Path | None) -> Weights:
     if path.is_dir():
         return _of_run(spec, source, open_run(path))
     try:
-        data = path.read_bytes()
+        digest = file_digest(path)
     except OSError as problem:
         raise WeightsError(f"{path} cannot be read: {problem.strerror}.") from None
-    return Weights(source, path, sha256(data), parse_params(data, path), own_normalisation(spec.name))
+    return Weights(
+        source, path, digest, lambda: parse_params(path.read_bytes(), path), own_normalisation(spec.name)
+    )
 
 
 def _find(source: str, folder: Path | None) -> Path:
@@ -119,4 +133,4 @@ def _of_run(spec: Network, source: str, run: Run) -> Weights:
     scale = plan.divisor / plan.largest
     mean, std = (tuple(scale * value for value in values) for values in (plan.mean, plan.std))
     digest = sha256(b"".join(name.encode() + tensors[name].tobytes() for name in sorted(tensors)))
-    return Weights(source, run.path, digest, tensors, Normalisation(mean, std), run.classes)
+    return Weights(source, run.path, digest, lambda: tensors, Normalisation(mean, std), run.classes)

@@ -61,7 +61,7 @@ def find_weights(wanted: Iterable[tuple[Recipe, Path]]) -> None:
     problems = []
     for network, folder in named:
         try:
-            load_weights(network, folder)
+            _ = load_weights(network, folder).tensors
         except InputError as problem:
             problems.append(str(problem))
     if problems:
