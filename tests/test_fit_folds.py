@@ -154,7 +154,7 @@ def outcome(folder):
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(home, tmp_path):
     """The study's runner keeps the processes; here that the folds come back through the verb."""
-    settings = ["fit.epochs=25", "fit.batch_size=2", "split.folds=2"]
+    settings = ["fit.epochs=300", "fit.batch_size=2", "split.folds=2"]
     whole = fit_folds(home / "tiny.toml", tmp_path / "whole", *settings)
     folder = tmp_path / "killed"
     fit = ["fit", home / "tiny.toml", "--run", folder, "--resume", "--jobs", 1, "--device", "cpu"]

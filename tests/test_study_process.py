@@ -147,7 +147,7 @@ def test_a_crash_costs_its_own_run_alone(home, tmp_path):
     (home / "crash.toml").write_text(
         'name = "crash"\ntitle = "Crash"\nadapter = "crash"\nclasses = ["class0", "class1"]\n'
     )
-    first, second, third = cells(home)
+    first, _, third = cells(home)
     bad = Cell("bad", load_recipe(home / "net1.toml", ["dataset=crash"]), home)
     watch = Watch()
     pool = Pool(tmp_path)

@@ -183,9 +183,17 @@ def serve(parent: int) -> None:
                 outcome = Outcome("failed", str(problem))
             answers.write(json.dumps(asdict(outcome)) + "\n")
             answers.flush()
-            # The graphs of a network are circles, which keep its memory; what is there from now on stays.
-            gc.collect()
-            gc.freeze()
+            _give_back()
+
+
+def _give_back() -> None:
+    """Let go of the memory of the last run, lest that of many adds up."""
+    # The graphs of a network are circles, which keep its memory; what is there now, the next need not look through.
+    gc.collect()
+    gc.freeze()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU library alone
+    if trim is not None:
+        trim(0)
 
 
 def _end_with(parent: int) -> None:

@@ -1,8 +1,9 @@
 """Time of training many heads on cached features, beside that of one pass over the images.
 
 Ten heads, which differ in learning rate and dropout, on five folds by slide of the Herlev images, with the test
-part of each evaluated: 50 run folders, in one process of one thread. The pass reads every image and computes its
-features. Time is that of the processor, since machines are shared.
+part of each evaluated: 50 run folders. First as a user has it, by the clock, on all cores: the whole ``bioclass
+study`` beside one with the first head and fold alone, which is a pass too; each starts with an empty cache. Then in
+one process of one thread, where time is the processor's: the pass reads every image and computes its features.
 
 The data lie where BIOCLASS_TEST_DATA says, and the weights where BIOCLASS_TEST_WEIGHTS does; where they do not,
 nothing is measured. Run it with ``make bench-features``. The script takes a network's name, by default
@@ -12,6 +13,7 @@ mobilenetv2_1.0, which pools its features; squeezenet1.1 does not, so that its h
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +42,17 @@ transfer = {{ name = "features", dropout = {head["dropout"]} }}
 """
 
 
+def study_text(heads: int, folds: int) -> str:
+    """A study of the first heads and folds of the recipe beside it."""
+    lines = ['title = "Heads"', 'recipe = "head0"', "seeds = [0]"]
+    for number, head in enumerate(HEADS[:heads]):
+        lines += [f"[axes.head.h{number}]", f"fit.optimizer.lr = {head['lr']}"]
+        lines += [f"fit.transfer.dropout = {head['dropout']}"]
+    for fold in range(folds):
+        lines += [f"[axes.fold.f{fold}]", f"split.fold = {fold}"]
+    return "\n".join([*lines, "[[tables]]", 'name = "heads"', 'title = "Heads"', 'rows = ["head", "fold"]', ""])
+
+
 def main(network: str) -> None:
     root = Path(os.environ.get("BIOCLASS_TEST_DATA", "nowhere"), "herlev").resolve()
     weights = Path(os.environ.get("BIOCLASS_TEST_WEIGHTS", "nowhere"), f"{network}.params").resolve()
@@ -49,11 +62,33 @@ def main(network: str) -> None:
             f"{weights.name}."
         )
     with tempfile.TemporaryDirectory() as folder:
+        for number, head in enumerate(HEADS):
+            Path(folder, f"head{number}.toml").write_text(recipe_text(network, weights, head), encoding="utf-8")
+        command(Path(folder), root)
         os.environ["BIOCLASS_CACHE"] = f"{folder}/cache"
-        measure(network, root, weights, Path(folder))
+        measure(network, root, Path(folder))
 
 
-def measure(network: str, root: Path, weights: Path, folder: Path) -> None:
+def command(folder: Path, root: Path) -> None:
+    seconds = []
+    for name, heads, folds in (("one", 1, 1), ("all", len(HEADS), FOLDS)):
+        file = folder / f"{name}.toml"
+        file.write_text(study_text(heads, folds), encoding="utf-8")
+        words = ["study", str(file), "--runs", str(folder / name), "--root", str(root), "--path", str(folder)]
+        begun = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "bioclass", *words],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "BIOCLASS_CACHE": f"{folder}/cache-{name}"},
+        )
+        seconds.append(time.monotonic() - begun)
+    one, whole = seconds
+    print(f"bioclass study, one head and fold {one:6.1f} seconds; {len(HEADS) * FOLDS} of them {whole:6.1f}")
+    print(f"                                  {whole / one:.2f} times")
+
+
+def measure(network: str, root: Path, folder: Path) -> None:
     # Loaded by any fit, and none of its affair.
     from bioclass.environment import set_threads
 
@@ -71,10 +106,10 @@ def measure(network: str, root: Path, weights: Path, folder: Path) -> None:
     import_gluoncv()
     shelf, load = Shelf(), ReadOnce()
     seconds = []
-    for number, head in enumerate(HEADS):
-        file = folder / f"head{number}.toml"
-        file.write_text(recipe_text(network, weights, head), encoding="utf-8")
-        folds = make_folds(load_recipe(file), folder, folder / f"runs{number}", root, shelf)
+    for number in range(len(HEADS)):
+        folds = make_folds(
+            load_recipe(folder / f"head{number}.toml"), folder, folder / f"runs{number}", root, shelf
+        )
         for cell in fold_cells(folds, folder):
             begun = time.process_time()
             outcome = run_job(Job.of(cell, Pool(folds.path), root, shelf, 1, "cpu"), load=load)
