@@ -56,7 +56,8 @@ class HeadTask(Task):
         return head_probabilities(scores, self.images, rows * self.recipe.augment.variants)
 
     def _images(self, draw: Draw, out: npt.NDArray[np.float32]) -> None:
-        np.take(self.images, self.train[draw.rows] * self.recipe.augment.variants + draw.variants, axis=0, out=out)
+        places = self.train[draw.rows] * self.recipe.augment.variants + draw.variants
+        np.take(self.images, places, axis=0, out=out, mode="clip")  # numpy copies twice where it may have to raise
         transfer = self.recipe.fit.transfer
         assert isinstance(transfer, Features)
         if transfer.dropout:
