@@ -10,11 +10,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from bioclass.geometry import cv2
+
 Array = npt.NDArray[Any]
 Size = tuple[int, int]
 
 STRIP = 4_000_000
 """Values of an image that are in float64 at a time."""
+
+MOST_TURNED = 4
+"""Channels of an image that OpenCV turns."""
+
+_BITS = {1: np.uint8, 2: np.uint16, 4: np.int32, 8: np.float64}
 
 TRUNCATE = 4.0
 """Standard deviations at which the Gaussian ends."""
@@ -46,7 +53,6 @@ def _scaled(image: Array, size: Size) -> Array:
     if (height, width) == size:
         return image
     rows, columns = _weights(height, size[0]), _weights(width, size[1])
-    out = np.empty((size[0], size[1], channels), image.dtype)
     flat = image.reshape(height, width * channels)
     scaled = np.empty((size[0], width * channels))
     # In strips, so that no large image is there in float64 as a whole.
@@ -54,13 +60,22 @@ def _scaled(image: Array, size: Size) -> Array:
     for start in range(0, width * channels, step):
         strip = slice(start, start + step)
         scaled[:, strip] = rows @ flat[:, strip].astype(np.float64)
-    by_column = scaled.reshape(size[0], width, channels).transpose(1, 0, 2).reshape(width, -1)
-    made = columns @ by_column
+    made = columns @ _turned(scaled.reshape(size[0], width, channels)).reshape(width, -1)
     if image.dtype.itemsize <= 2:
         # What is a half is one then, whatever the last digits of its sum are.
         made = made.astype(np.float32)
-    out[...] = _typed(made, image.dtype).reshape(size[1], size[0], channels).transpose(1, 0, 2)
-    return out
+    return _turned(_typed(made, image.dtype).reshape(size[1], size[0], channels))
+
+
+def _turned(image: Array) -> Array:
+    """Return (H, W, C) as (W, H, C), a copy: by OpenCV, which takes a seventh of numpy's time, where it can."""
+    height, width, channels = image.shape
+    if channels > MOST_TURNED:
+        return np.ascontiguousarray(image.transpose(1, 0, 2))
+    # The bits alone are moved, whatever they mean.
+    moved = cv2().transpose(image.view(_BITS[image.dtype.itemsize]))
+    turned: Array = moved.view(image.dtype).reshape(width, height, channels)
+    return turned
 
 
 @lru_cache(maxsize=256)
