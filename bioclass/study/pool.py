@@ -53,7 +53,7 @@ class Result:
         path: the run folder.
         images: by part.
         correct: by part.
-        fit_seconds: from the start, reading included, to the last iteration; time lost by a kill is left out.
+        fit_seconds: from reading the data to the last iteration; time lost by a kill is left out.
         test_seconds: to evaluate the test part.
         jobs: processes that ran at a time.
         environment: of the run.
