@@ -48,7 +48,7 @@ def explainer(network: Any, plan: Plan, classes: int = 3, params: Path | None = 
         recipe=SimpleNamespace(network=network),
         plan=plan,
         classes=tuple(f"class{k}" for k in range(classes)),
-        best=lambda: SimpleNamespace(tensors=tensors),
+        best=lambda kept: SimpleNamespace(tensors=tensors),
     )
     return Explainer(run, mx.cpu())  # type: ignore[arg-type]
 
