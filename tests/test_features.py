@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ from conftest import fit, fit_folds, pictures, refused, run_cli, write_folder, w
 
 from bioclass.backend import mx
 from bioclass.card import Card, Class
-from bioclass.checkpoint import load_checkpoint
-from bioclass.errors import RecipeError, Stopped
+from bioclass.checkpoint import Kept, load_checkpoint
+from bioclass.errors import RecipeError, RunError, Stopped
 from bioclass.features import held
+from bioclass.files import sha256
 from bioclass.fit import loop
 from bioclass.fit.contexts import ContextsTrainer
 from bioclass.fit.heads import HeadTask
@@ -189,6 +191,39 @@ def test_seeds_share_the_features_and_a_run_holds_the_whole_network(home):
         # Written once, not at every epoch.
         assert len(list((path / "best").glob("backbone-*.safetensors"))) == 1
     assert not np.allclose(tops[0], tops[1])
+
+
+def test_runs_share_the_file_of_their_backbone(home, tmp_path, monkeypatch):
+    (entry,) = entries(home.cache)
+    cached = entry / "backbone.safetensors"
+    files = [path for run in home.runs for path in run.glob("*/backbone-*.safetensors")]
+    assert len(files) == 4 and all(path.samefile(cached) for path in files)
+
+    def refused(source, target):
+        raise OSError("another disk")
+
+    monkeypatch.setattr("os.link", refused)
+    kept = Kept(cached, sha256(cached.read_bytes()))
+    copy = tmp_path / kept.file_name("backbone")
+    kept.put(copy)
+    assert copy.read_bytes() == cached.read_bytes() and not copy.samefile(cached)
+    kept.put(copy)  # it is there
+    with pytest.raises(RunError, match="is damaged or was edited"):
+        Kept(cached, "0" * 64).put(tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == [copy.name]
+
+
+def test_a_fit_keeps_its_backbone_though_the_cache_is_emptied(home, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    shutil.copytree(home.cache, cache)
+    monkeypatch.setenv("BIOCLASS_CACHE", str(cache))
+    request = Request(load_recipe(home.recipe), home.folder, tmp_path / "run", device="cpu", workers=1)
+    with open_session(request, Shelf.of(()), lambda text: None) as session:
+        shutil.rmtree(cache)
+        list(loop.fit(session.run, session.task, session.trainer, session.validation))
+    session.run.verify()
+    weights, others = (open_run(run).best().tensors["weights"] for run in (tmp_path / "run", home.runs[0]))
+    assert weights.keys() == others.keys()
 
 
 def test_a_second_fit_neither_reads_nor_computes(home, tmp_path, monkeypatch):

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from bioclass.errors import RunError
-from bioclass.files import read_sealed, read_verified, sha256, write_atomic, write_sealed
+from bioclass.files import (
+    file_digest,
+    read_sealed,
+    read_verified,
+    sha256,
+    verify_file,
+    write_atomic,
+    write_sealed,
+)
 
 DOCUMENT = {"name": "a", "n": 3, "x": 0.1, "list": [1, "ü"], "inner": {"b": None, "a": True}}
 
@@ -185,3 +193,26 @@ def test_read_verified(tmp_path):
     for missing in (path, tmp_path):
         with pytest.raises(RunError, match="is missing or cannot be read"):
             read_verified(missing, digest)
+
+
+def test_a_file_is_read_again_when_it_changed(tmp_path, monkeypatch):
+    file, link = tmp_path / "a", tmp_path / "b"
+    file.write_bytes(b"first")
+    os.link(file, link)
+    assert file_digest(file) == file_digest(link) == sha256(b"first")
+    file.write_bytes(b"other")
+    os.utime(file, ns=(1, 1))  # even into the past
+    assert file_digest(file) == file_digest(link) == sha256(b"other")
+    link.unlink()
+    link.write_bytes(b"third")
+    assert file_digest(link) == sha256(b"third")
+
+
+def test_what_is_not_as_it_was_written_is_an_error(tmp_path):
+    file = tmp_path / "a"
+    with pytest.raises(RunError, match="is missing or cannot be read"):
+        verify_file(file, sha256(b"x"))
+    file.write_bytes(b"x")
+    verify_file(file, sha256(b"x"))
+    with pytest.raises(RunError, match="is damaged or was edited"):
+        verify_file(file, sha256(b"y"))

@@ -188,6 +188,17 @@ def test_a_large_image_is_resized_in_strips_to_the_same_values(strip, monkeypatc
         np.testing.assert_array_equal(resized(image, size, "stretch"), np.rint(exact))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "int64", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_channels_are_resized_each_for_itself(dtype, channels):
+    image = (RNG.random((13, 18, channels)) * 250).astype(dtype)
+    for size in ((7, 29), (13, 5), (40, 18)):
+        single = [resized(image[..., [c]], size, "stretch") for c in range(channels)]
+        whole = resized(image, size, "stretch")
+        assert whole.dtype == image.dtype and whole.flags.c_contiguous
+        np.testing.assert_array_equal(whole, np.concatenate(single, axis=-1))
+
+
 def test_resize_of_files_and_of_arrays_is_the_same(tmp_path):
     images = pixels(4, 16, 20, 3)
     recipe = Preprocess(size=(9, 9), resize="pad")
