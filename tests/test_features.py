@@ -15,6 +15,7 @@ from conftest import fit, fit_folds, pictures, refused, run_cli, write_folder, w
 from bioclass.backend import mx
 from bioclass.card import Card, Class
 from bioclass.checkpoint import Kept, load_checkpoint
+from bioclass.environment import set_threads
 from bioclass.errors import RecipeError, RunError, Stopped
 from bioclass.features import held
 from bioclass.files import sha256
@@ -26,6 +27,7 @@ from bioclass.fit.task import Task
 from bioclass.fit.team import TeamTrainer
 from bioclass.networks import build
 from bioclass.networks.cut import Head, backbone_of, cut
+from bioclass.networks.fusion import for_prediction
 from bioclass.networks.parameters import head, parameters
 from bioclass.predict import get_weights
 from bioclass.preprocess import apply, prepare
@@ -86,6 +88,22 @@ def test_backbone_and_head_are_the_network(name, side, shape, product):
     np.testing.assert_allclose(scores, net(x).asnumpy(), rtol=1e-5, atol=1e-6)
     # And the network is whole again.
     assert net(x).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1.1", "mobilenetv2_0.25", "resnet18_v1b", "densenet121"])
+def test_features_have_the_same_bits_with_any_number_of_threads(name, monkeypatch):
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")  # as it is afterwards
+    net = made(name, 64, 5)
+    x = mx.nd.array(np.random.default_rng(0).standard_normal((16, 3, 64, 64), dtype=np.float32))
+    found = []
+    for threads in (1, 2, 3):
+        set_threads(threads)
+        body = for_prediction(backbone_of(net, cut(net, (3, 64, 64))[0]), mx.cpu())
+        found.append(body(x).asnumpy())
+    set_threads(1)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 def tasks(dropout: float = 0.0) -> tuple[Task, HeadTask]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from bioclass.backend import mx
 from bioclass.batches import Draw
 from bioclass.card import Card
 from bioclass.checkpoint import BACKBONE, Tensors, pack
+from bioclass.environment import available_cores, set_threads
 from bioclass.errors import RunError
 from bioclass.features import Entry, entry_key, find_entry, head_probabilities, held, make_entry
 from bioclass.files import sha256
@@ -155,11 +157,30 @@ def _compute(
     mx.random.seed(recipe.seed)
     net.initialize(ctx=context)
     tensors, weights = _tensors(net, card, backbone, say)
-    body = for_prediction(backbone_of(net, cut(net, shape)[0]), context)
+    features = cut(net, shape)[0]
+    body = for_prediction(backbone_of(net, features), context)
     augmenter = Augmenter(recipe.augment, plan) if recipe.augment.steps else None
     say(f"Computing the features of {len(samples) * recipe.augment.variants} {card.images()}")
     kept = pack({name: value for name, value in tensors.items() if name not in head(net)})
-    return make_entry(key, body, plan, images, augmenter, kept, weights, context)
+    with _threads_for(features, context):
+        return make_entry(key, body, plan, images, augmenter, kept, weights, context)
+
+
+@contextmanager
+def _threads_for(features: Any, context: Any) -> Iterator[None]:
+    """Let a processor's cores share the pass, where it gives the same bits with any number of them.
+
+    Convolutions are shared out by what they give, fully connected layers also by what they sum. A run that goes on
+    after the cache was emptied must find what it had, with however many cores.
+    """
+    shared = context.device_type == "cpu" and "FullyConnected" not in features.tojson()
+    if shared:
+        set_threads(available_cores())
+    try:
+        yield
+    finally:
+        if shared:
+            set_threads(1)
 
 
 def _tensors(net: Any, card: Card, backbone: Backbone, say: Words) -> tuple[Tensors, dict[str, Any]]:
