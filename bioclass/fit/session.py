@@ -18,7 +18,7 @@ from bioclass.devices import choose, parse
 from bioclass.environment import available_cores, describe_environment, set_threads, utc_now
 from bioclass.errors import DeviceError, RecipeError, RunError
 from bioclass.preprocess import fit_statistics, prepare
-from bioclass.recipe import Features, Recipe
+from bioclass.recipe import BACKBONES, Features, Recipe
 from bioclass.run import Run, create_run, locked, open_run, refuse_existing, refuse_other_recipe
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
@@ -44,6 +44,15 @@ class Request:
     """Processes that share each batch on a CPU; None lets the fit choose."""
     allow_leaks: bool = False
     """Train also on an official split that leaks."""
+
+
+def load_libraries(recipe: Recipe, device: str) -> None:
+    """Load what a fit computes with, for one whose time is taken: the next in this process has it already."""
+    set_threads(1, one_by_one=choose(device).device == "cpu")
+    from bioclass.backend import import_gluoncv  # which imports MXNet
+
+    if recipe.network.name in BACKBONES:
+        import_gluoncv()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bioclass.checkpoint import load_state
 from bioclass.dataset import Load, ReadOnce, load_samples
 from bioclass.errors import BioclassError, RunError, Stopped
-from bioclass.recipe import Backbone, Recipe
+from bioclass.recipe import Recipe
 from bioclass.shelf import Shelf
 from bioclass.study.cells import Cell
 from bioclass.study.pool import CLOCK, PARTS, Pool, Tick, read_clock
@@ -84,10 +84,11 @@ def run_job(job: Job, stop: Callable[[], bool] = lambda: False, load: Load = loa
 
 
 def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool], load: Load) -> None:
-    _load_libraries(job.device, cell.recipe)
+    from bioclass.fit.session import Request, load_libraries, open_session
+
+    load_libraries(cell.recipe, job.device)
     from bioclass.evaluate import evaluate_runs
     from bioclass.fit.loop import fit
-    from bioclass.fit.session import Request, open_session
 
     started = time.monotonic()
     shelf = Shelf(tuple(Path(folder) for folder in job.shelf))
@@ -111,18 +112,6 @@ def _run(job: Job, cell: Cell, pool: Pool, stop: Callable[[], bool], load: Load)
         figures[part] = metrics.n, int(metrics.confusion.trace())
         seconds[part] = time.monotonic() - begun
     pool.finish(cell.name, figures, fit_seconds, seconds["test"], job.jobs)
-
-
-def _load_libraries(device: str, recipe: Recipe) -> None:
-    """Load what a run computes with, which is no part of its time: the next of this process has it already."""
-    from bioclass.devices import choose
-    from bioclass.environment import set_threads
-
-    set_threads(1, one_by_one=choose(device).device == "cpu")
-    from bioclass.backend import import_gluoncv  # which imports MXNet
-
-    if isinstance(recipe.network, Backbone):
-        import_gluoncv()
 
 
 def _iteration(run: Any) -> int:
