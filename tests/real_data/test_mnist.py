@@ -25,8 +25,8 @@ def mnist() -> Path:
     return folder.resolve()
 
 
-def test_the_official_parts_are_counted(mnist: Path) -> None:
-    counts = json.loads(run_cli("datasets", "show", "mnist", "--root", mnist, "--json").out)["counts"]
+def test_the_official_parts_are_counted(mnist: Path, tmp_path: Path) -> None:
+    counts = json.loads(run_cli("datasets", "show", "mnist", "--root", mnist, "--json", cwd=tmp_path).out)["counts"]
     assert sum(row["train"] for row in counts.values()) == 60_000
     assert sum(row["test"] for row in counts.values()) == 10_000
     assert counts["1"] == {"train": 6742, "test": 1135}  # as its authors count them

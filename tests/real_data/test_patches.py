@@ -49,7 +49,7 @@ def test_rsmas() -> None:
     assert (counts["ACER"], counts["SPO"], counts["MALC"]) == (88, 71, 18)
 
 
-def test_show() -> None:
-    shown = run_cli("datasets", "show", "herlev-2", "--root", folder("herlev"), "--json")
+def test_show(tmp_path: Path) -> None:
+    shown = run_cli("datasets", "show", "herlev-2", "--root", folder("herlev"), "--json", cwd=tmp_path)
     assert shown.status == 0, shown.err
     assert json.loads(shown.out)["counts"] == {"normal": {"all": 242}, "abnormal": {"all": 675}}
