@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 
 from bioclass.card import Card, File
 from bioclass.errors import BioclassError, DatasetError
+from bioclass.files import stream_digest
 from bioclass.samples import Samples
 from bioclass.shelf import Shelf
 
@@ -188,12 +188,9 @@ def plain_mode(path: Path) -> None:
 
 def content_digest(path: Path, gzipped: bool) -> str:
     """Return the SHA-256 of a file's content, decompressed if it is gzipped."""
-    digest = hashlib.sha256()
     opener = gzip.open if gzipped else Path.open
     with opener(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return stream_digest(stream)
 
 
 def short_reason(problem: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def stream_digest(stream: BufferedIOBase) -> str:
+    """Return the hexadecimal SHA-256 of what a stream holds from here on, which is never in memory as a whole."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 _digests: dict[tuple[int, ...], str] = {}
 
 
@@ -55,10 +64,7 @@ def file_digest(path: Path) -> str:
         facts = os.fstat(stream.fileno())
         key = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
         if key not in _digests:
-            digest = hashlib.sha256()
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-            _digests[key] = digest.hexdigest()
+            _digests[key] = stream_digest(stream)
     return _digests[key]
 
 

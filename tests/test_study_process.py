@@ -101,7 +101,7 @@ def test_a_process_that_is_killed_says_so_and_takes_no_more(home, tmp_path):
     assert not pool.busy(second.name)
 
 
-def test_asked_to_stop_a_process_ends_whether_it_works_or_waits(home, tmp_path):
+def test_asked_to_stop_a_process_that_waits_ends(home, tmp_path):
     pool = Pool(tmp_path)
     (first, *_) = cells(home)
     child = Child(job(first, pool))
@@ -139,7 +139,7 @@ class Watch:
 def test_a_crash_costs_its_own_run_alone(home, tmp_path):
     """The adapter of the second run's dataset ends the process; the third has another."""
     (home / "crash.py").write_text(
-        "import os, pathlib\n"
+        "import os\n"
         "def load(card, root):\n"
         "    (root.parent / 'pids').open('a').write(f'{os.getpid()}\\n')\n"
         "    os._exit(7)\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bioclass.card import Card
-from bioclass.check.copies import identical_images
+from bioclass.check.copies import copies_of
 from bioclass.check.findings import Finding, in_order
 from bioclass.check.labels import find_class_names, find_imbalance
 from bioclass.check.leaks import find_conflicts, find_copies, find_leaks, find_singles
@@ -21,7 +21,7 @@ def quick_findings(samples: Samples, card: Card, splits: Iterable[Parts]) -> lis
         card: of the dataset.
         splits: the part (N,) of each image; several for the runs of folds, of which the first that leaks tells.
     """
-    copies = identical_images(samples.images)
+    copies = copies_of(samples)
     leaks: dict[str, Finding] = {}
     for parts in splits:
         for leak in find_leaks(samples, parts, copies):

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bioclass.card import Card
-from bioclass.check.copies import group_names, identical_images, same
+from bioclass.check.copies import copies_of, group_names, same
 from bioclass.check.duplicates import ALIKE, ALIKE_SMALL, SMALL, near_copies, without
 from bioclass.check.facts import Facts, look_at
 from bioclass.check.files import find_kinds, find_sizes, find_unreadable, find_values
@@ -106,7 +106,7 @@ def check_dataset(
 
 def _parts(samples: Samples, card: Card, split: Split) -> tuple[Parts, list[Finding]]:
     try:
-        return split_together(samples, split, card.class_names, identical_images(samples.images)), []
+        return split_together(samples, split, card.class_names, copies_of(samples)), []
     except DatasetError as problem:
         finding = Finding("split", "error", str(problem), "A fit is refused until this is mended.")
         # Without parts there are no leaks between them.

@@ -66,55 +66,38 @@ def fit(
         Stopped: ``stop`` said so; the run can be resumed.
     """
     state = _restore(run, task, trainer)
-    keep = Saver(run, task, trainer)
-    try:
-        yield from _epochs(run, task, trainer, validation, state, keep, on_segment, stop)
-    finally:
-        # However it ends, nothing of what is held is lost.
-        keep.write()
-
-
-def _epochs(
-    run: Run,
-    task: Task,
-    trainer: Trainer,
-    validation: Rows,
-    state: State,
-    keep: Saver,
-    on_segment: Callable[[int, float], None],
-    stop: Callable[[], bool],
-) -> Iterator[dict[str, Any]]:
     settings = task.recipe.fit
     total = task.stream.iterations
     epoch_started = time.monotonic()
-    while not state.finished:
-        epoch_end = task.stream.pass_end(state.iteration)
-        cycle = cycle_at(state.iteration, total, settings.snapshots or 1)
-        # Segments end at multiples of their length, whatever the iteration a fit was resumed at.
-        end = min((state.iteration // task.segment + 1) * task.segment, epoch_end, cycle.end)
-        loss = trainer.train(state.iteration, end)
-        _check_finite(loss, state.iteration, end, settings)
-        on_segment(end, loss / (end - state.iteration))
-        state.loss_sum += loss
-        state.loss_count += end - state.iteration
-        state.iteration = end
-        if settings.snapshots is not None and end == cycle.end:
-            state.snapshots = cycle.number
-            keep.snapshot(run.snapshot_path(cycle.number), {"iteration": end, "snapshot": cycle.number})
-        if end == epoch_end:
-            record = _finish_epoch(run, task, trainer, validation, state, keep, total)
-            _append_time(run, state, time.monotonic() - epoch_started)
-            epoch_started = time.monotonic()
-            keep.last(state.document())
-            if keep.seconds >= saver.PAUSE:
+    with Saver(run, task, trainer) as keep:
+        while not state.finished:
+            epoch_end = task.stream.pass_end(state.iteration)
+            cycle = cycle_at(state.iteration, total, settings.snapshots or 1)
+            # Segments end at multiples of their length, whatever the iteration a fit was resumed at.
+            end = min((state.iteration // task.segment + 1) * task.segment, epoch_end, cycle.end)
+            loss = trainer.train(state.iteration, end)
+            _check_finite(loss, state.iteration, end, settings)
+            on_segment(end, loss / (end - state.iteration))
+            state.loss_sum += loss
+            state.loss_count += end - state.iteration
+            state.iteration = end
+            if settings.snapshots is not None and end == cycle.end:
+                state.snapshots = cycle.number
+                keep.snapshot(run.snapshot_path(cycle.number), {"iteration": end, "snapshot": cycle.number})
+            if end == epoch_end:
+                record = _finish_epoch(run, task, trainer, validation, state, keep, total)
+                _append_time(run, state, time.monotonic() - epoch_started)
+                epoch_started = time.monotonic()
+                keep.last(state.document())
+                if keep.seconds >= saver.PAUSE:
+                    keep.write()
+                yield record
+            elif keep.seconds >= saver.EVERY:
+                keep.last(state.document())
                 keep.write()
-            yield record
-        elif keep.seconds >= saver.EVERY:
-            keep.last(state.document())
-            keep.write()
-        if not state.finished and stop():
-            keep.last(state.document())
-            raise Stopped(f"Stopped at iteration {state.iteration} of {total}.")
+            if not state.finished and stop():
+                keep.last(state.document())
+                raise Stopped(f"Stopped at iteration {state.iteration} of {total}.")
 
 
 def scores(probabilities: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> dict[str, float]:

@@ -20,7 +20,7 @@ PAUSE = 1.0
 
 
 class Saver:
-    """Holds the newest best weights and state of a fit until :meth:`write`."""
+    """Holds the newest best weights and state of a fit until :meth:`write`, or until it ends, however it does."""
 
     def __init__(self, run: Run, task: Task, trainer: Trainer) -> None:
         self._run = run
@@ -34,6 +34,12 @@ class Saver:
         # The best weights are written first: a state that counts them must find them.
         self._held: dict[str, tuple[Mapping[str, Tensors | Kept], dict[str, Any]]] = {}
         self._written = time.monotonic()
+
+    def __enter__(self) -> Saver:
+        return self
+
+    def __exit__(self, *how: object) -> None:
+        self.write()
 
     @property
     def seconds(self) -> float:

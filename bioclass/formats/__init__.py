@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bioclass.card import Card, Idx, ImageFolder, Npz
 from bioclass.errors import DatasetError
+from bioclass.files import stream_digest
 from bioclass.samples import Samples
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -86,17 +86,14 @@ def damaged(path: Path, reason: object) -> DatasetError:
 
 
 def _content_digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         try:
             with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
+                return stream_digest(file)
         except (EOFError, OSError, zlib.error) as problem:
             raise damaged(path, problem) from None
-    return digest.hexdigest()
 
 
 def _or_get(card: Card) -> str:

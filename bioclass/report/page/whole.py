@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bioclass.check import Finding
-from bioclass.dataset import find_root, load_samples
+from bioclass.dataset import ReadOnce, find_root
 from bioclass.errors import RunError
 from bioclass.evaluate import CrossValidation, Evaluation, Scored
 from bioclass.files import write_atomic
@@ -85,16 +85,13 @@ class _Cache:
         self.shelf = shelf
         self._root = root
         self._say = say
-        self._known: dict[tuple[Path, str], Samples] = {}
+        self._load = ReadOnce()
         self._findings: dict[tuple[int, bytes], list[Finding]] = {}
 
     def samples(self, run: Run) -> Samples:
         """Return all images of a run's dataset."""
         place = find_root(run.card, self._root, run.recorded_root())
-        key = (place, run.card.to_toml())
-        if key not in self._known:
-            self._known = {key: load_samples(run.card, place, self.shelf)}
-        return self._known[key]
+        return self._load(run.card, place, self.shelf)
 
     def findings(self, subject: Subject, samples: Samples) -> list[Finding]:
         """Return what is wrong with the data of a subject; runs that share their split share it."""
